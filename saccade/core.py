@@ -1,0 +1,364 @@
+"""What every room relies on: the signatures that tasks, networks, data and training meet in.
+
+Every network is backbone -> neck -> heads, and a head is split by what each step is conditioned on: `forward` by the
+input alone, `loss` by the truth, `decode` by the model's own decisions. A prediction and a truth are the same type.
+
+Conventions: images are RGB float32 in [0, 1], (N, C, H, W); sizes are (h, w); points are (x, y) in continuous pixels,
+pixel (i, j) covering [j, j+1] x [i, i+1]; class ids are 0..K-1 and -1 is ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree
+
+from saccade.ops.geometry import Geometry
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+IGNORE = -1
+
+
+class Level(NamedTuple):
+    """One map of a pyramid: `channels` wide, one cell for each stride x stride input cells."""
+
+    channels: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class Features:
+    """The maps of a batch, fine to coarse; `maps[0]` is the input itself (stride 1).
+
+    maps: (N, C_i, *S/s_i) each; sizes: (N, D) valid extent of every sample along each axis of the input, the rest
+    being padding (D = 1 sequences, 2 images, 3 volumes).
+    """
+
+    maps: Sequence[Tensor]
+    sizes: Tensor
+
+    def __getitem__(self, rows: Tensor) -> Features:
+        """The rows of a batch that a head has labels for."""
+        return Features([m[rows] for m in self.maps], self.sizes[rows])
+
+
+_pytree.register_pytree_node(
+    Features,
+    lambda f: ([list(f.maps), f.sizes], None),
+    lambda children, _: Features(*children),
+    serialized_type_name="saccade.core.Features",
+)
+
+
+class Inputs(NamedTuple):
+    """What a builder must know of the data: channels, the size (h, w) that a batch usually has, and per-channel constants."""
+
+    channels: int
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class Backbone(nn.Module):
+    """(N, C, *S) float in [0, 1] and (N, D) sizes -> Features. The normalisation constants are buffers `mean`, `std`.
+
+    `levels` is known before any forward, one entry for each map including the input; a contract test measures it.
+    """
+
+    levels: tuple[Level, ...]
+
+    def __init__(self, inputs: Inputs) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(inputs.mean, dtype=torch.float32))
+        self.register_buffer("std", torch.tensor(inputs.std, dtype=torch.float32))
+
+    def normalise(self, inputs: Tensor) -> Tensor:
+        """Zero mean, unit variance by the constants of the data the network was made for."""
+        shape = (1, -1) + (1,) * (inputs.ndim - 2)
+        return (inputs - self.mean.view(shape)) / self.std.view(shape)
+
+    def forward(self, inputs: Tensor, sizes: Tensor) -> Features:
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+
+class Neck(nn.Module):
+    """Features -> Features; necks chain, and no neck is no special case."""
+
+    levels: tuple[Level, ...]
+
+    def forward(self, features: Features) -> Features:
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+
+class Chain(Backbone):
+    """A backbone followed by necks: itself a backbone."""
+
+    def __init__(self, backbone: Backbone, *necks: Neck) -> None:
+        nn.Module.__init__(self)
+        self.backbone, self.necks = backbone, nn.ModuleList(necks)
+        self.levels = (necks[-1] if necks else backbone).levels
+
+    def forward(self, inputs: Tensor, sizes: Tensor) -> Features:
+        features = self.backbone(inputs, sizes)
+        for neck in self.necks:
+            features = neck(features)
+        return features
+
+
+# fmt: off
+PALETTE = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#ee8866", "#77aadd", "#44bb99", "#99ddff", "#ffaabb")
+# fmt: on
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """The names of the classes, in order: the id of a class is its place here. Stored with every model and data set."""
+
+    names: tuple[str, ...]
+    background: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(str(n) for n in self.names))
+        if len(set(self.names)) != len(self.names):
+            raise ValueError(f"class names must differ, got {self.names}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, name: str) -> int:
+        return self.names.index(name)
+
+    def colour(self, index: int) -> str:
+        """The class's colour as #rrggbb, from a palette safe for colour-blind readers, repeated after twelve."""
+        return PALETTE[index % len(PALETTE)]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"names": list(self.names), "background": self.background}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> LabelSpace:
+        return cls(tuple(stored["names"]), stored.get("background"))
+
+
+@dataclass(frozen=True)
+class Meta:
+    """Where a sample came from, so that answers can be given in its own pixels."""
+
+    id: str  # the record's id: its path relative to the data folder, or file#index
+    size: tuple[int, int]  # (h, w) of the source image, after EXIF orientation
+    geometry: Geometry  # source pixels -> input pixels
+
+
+class Target(Protocol):
+    """A truth or a prediction of one sample; both are the same type."""
+
+    def warp(self, g: Geometry) -> Self: ...
+    def to(self, device: torch.device | str) -> Self: ...
+    def draw(self, image: np.ndarray, labels: LabelSpace) -> np.ndarray: ...
+    @classmethod
+    def merge(cls, parts: Sequence[Self], placements: Sequence[Geometry]) -> Self: ...
+
+
+T = TypeVar("T", bound=Target)
+Out = TypeVar("Out")
+
+
+@dataclass
+class Batch:
+    """inputs (N, C, *S) padded, sizes (N, D), meta, and per head a target or None for each sample."""
+
+    inputs: Tensor
+    sizes: Tensor
+    targets: Mapping[str, Sequence[Any]]
+    meta: Sequence[Meta]
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def to(self, device: torch.device | str) -> Batch:
+        targets = {k: [t if t is None else t.to(device) for t in ts] for k, ts in self.targets.items()}
+        return Batch(self.inputs.to(device), self.sizes.to(device), targets, self.meta)
+
+
+class Head(nn.Module, Generic[Out, T]):
+    """forward by the input alone, loss by the truth, decode by the model's own decisions. No method reads `self.training` to change its return type."""
+
+    def forward(self, features: Features) -> Out:
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def loss(self, out: Out, targets: Sequence[T]) -> dict[str, Tensor]:
+        """Named scalars, each a mean over the samples; pure, and defined in eval mode."""
+        raise NotImplementedError(f"{type(self).__name__} has no loss")
+
+    def decode(self, out: Out, meta: Sequence[Meta]) -> list[T]:
+        """One target for each input, in the source's pixels, on the CPU."""
+        raise NotImplementedError(f"{type(self).__name__} has no decode")
+
+
+class Phase(NamedTuple):
+    """One optimiser's share of a training step (a GAN has two)."""
+
+    name: str
+    groups: Callable[[], list[dict[str, Any]]]  # torch parameter groups: rates by layer, L2 by layer
+    optimiser: Callable[..., torch.optim.Optimizer] | None = None  # its own, else the run's
+    repeat: int = 1
+
+
+class Stage(NamedTuple):
+    """Epochs of training and the phases they train; a share of the run when `epochs` is below or equal to 1."""
+
+    name: str
+    epochs: float
+    phases: tuple[Phase, ...]
+
+
+def decay_groups(module: nn.Module) -> list[dict[str, Any]]:
+    """Parameter groups of a module: weight decay for matrices and kernels, none for biases and normalisation."""
+    own = [p for p in module.parameters() if p.requires_grad]
+    groups = [{"params": [p for p in own if p.ndim > 1]}, {"params": [p for p in own if p.ndim <= 1], "weight_decay": 0.0}]
+    return [g for g in groups if g["params"]]
+
+
+class System(nn.Module):
+    """All the trainer knows of a network. `forward` is the entry, so that data-parallel wrappers see it."""
+
+    def forward(self, batch: Batch, phase: str = "all") -> dict[str, Tensor]:
+        """Named loss terms of one batch; the trainer minimises their sum."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def stages(self) -> Sequence[Stage]:
+        return (Stage("all", 1.0, (Phase("all", lambda: decay_groups(self)),)),)
+
+
+class Model(System):
+    """One backbone (possibly with necks), several named heads, and a weight for each head's loss.
+
+    Each head sees the rows it has targets for, and no other; a batch without any target of a head gives no term of it.
+    """
+
+    def __init__(self, backbone: Backbone, heads: Mapping[str, Head[Any, Any]], weights: Mapping[str, float] = EMPTY) -> None:
+        super().__init__()
+        unknown = set(weights) - set(heads)
+        if unknown:
+            raise ValueError(f"weights are given for {sorted(unknown)}, but the heads are {sorted(heads)}")
+        self.backbone, self.heads, self.weights = backbone, nn.ModuleDict(dict(heads)), dict(weights)
+
+    def outputs(self, inputs: Tensor, sizes: Tensor) -> dict[str, Any]:
+        """Every head's Out, for all rows."""
+        features = self.backbone(inputs, sizes)
+        return {name: head(features) for name, head in self.heads.items()}
+
+    def forward(self, batch: Batch, phase: str = "all") -> dict[str, Tensor]:
+        features, losses = self.backbone(batch.inputs, batch.sizes), {}
+        for name, head, rows, targets in self._labelled(batch):
+            losses |= self._terms(name, head.loss(head(_rows(features, rows)), targets))
+        return losses
+
+    def evaluate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, list[Any]]]:
+        """The losses and the decoded answers of one batch, by a single pass through the network."""
+        outs, losses = self.outputs(batch.inputs, batch.sizes), {}
+        for name, head, rows, targets in self._labelled(batch):
+            losses |= self._terms(name, head.loss(_rows(outs[name], rows), targets))
+        return losses, self.decode(outs, batch.meta)
+
+    def predict(self, inputs: Tensor, sizes: Tensor, meta: Sequence[Meta]) -> dict[str, list[Any]]:
+        return self.decode(self.outputs(inputs, sizes), meta)
+
+    def decode(self, outs: Mapping[str, Any], meta: Sequence[Meta]) -> dict[str, list[Any]]:
+        return {name: head.decode(outs[name], meta) for name, head in self._heads()}
+
+    def _heads(self) -> Iterator[tuple[str, Head[Any, Any]]]:
+        for name, head in self.heads.items():
+            assert isinstance(head, Head)
+            yield name, head
+
+    def _labelled(self, batch: Batch) -> Iterator[tuple[str, Head[Any, Any], Tensor | None, list[Any]]]:
+        unknown = set(batch.targets) - set(self.heads)
+        if unknown:
+            raise ValueError(f"the batch has targets for {sorted(unknown)}, but the heads are {sorted(self.heads)}")
+        for name, head in self._heads():
+            given = batch.targets.get(name, ())
+            rows = [i for i, target in enumerate(given) if target is not None]
+            if rows:
+                every = len(rows) == len(batch)
+                yield name, head, None if every else torch.tensor(rows, device=batch.inputs.device), [given[i] for i in rows]
+
+    def _terms(self, name: str, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        weight = self.weights.get(name, 1.0)
+        return {f"{name}.{term}" if len(self.heads) > 1 else term: weight * value for term, value in terms.items()}
+
+
+def _rows(tree: Any, rows: Tensor | None) -> Any:
+    return tree if rows is None else _pytree.tree_map(lambda t: t[rows], tree)
+
+
+class Value(NamedTuple):
+    """A metric with its 95 % interval and the number of samples behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class Metric(Protocol[T]):
+    """Sufficient statistics of the samples seen; merged by `+`."""
+
+    def update(self, prediction: T, truth: T | None) -> None: ...
+    def compute(self) -> dict[str, Value]: ...
+    def __add__(self, other: Self) -> Self: ...
+
+
+@dataclass(frozen=True)
+class Record:
+    """One sample of a data set, without its pixels."""
+
+    id: str  # unique in the set and stable: the path relative to the root, or file#index
+    path: Path  # the file that holds the pixels
+    index: int | None = None  # its place in a file of many images (IDX), else None
+    targets: Mapping[str, Any] = field(default_factory=dict)  # head -> Target or None
+    split: str | None = None  # train, val, test, or None when the data does not say
+    group: str | None = None  # patient, subject, student: never divided between splits
+    bytes_hash: str = ""  # content hash, hex; of the file, or of the pixels of one image of many
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Records that can be read: what a loader needs of a data set."""
+
+    name: str
+    records: Sequence[Record]
+    spaces: Mapping[str, LabelSpace]  # head -> class names
+    channels: int
+    fingerprint: str  # hash over contents, labels and class names; what a run is stored with
+
+    def __len__(self) -> int: ...
+    def read(self, i: int, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Pixels (H, W, C), uint8, or float32 in [0, 1]; with `size` a JPEG may come smaller, but never below it."""
+        ...
+
+    def subset(self, indices: Sequence[int]) -> Self: ...
+
+
+class Run(Protocol):
+    """A training run as its folder: what `fit` writes to and returns."""
+
+    path: Path
+
+    def event(self, kind: str, **fields: Any) -> None: ...
+    def row(self, **fields: Any) -> None: ...
+
+
+class Estimator(Protocol):
+    """What learns without the loop: naive Bayes, an HMM by EM, PCA."""
+
+    def fit(self, data: Dataset, run: Run) -> None: ...
+    def predict(self, inputs: Tensor, meta: Sequence[Meta]) -> list[Any]: ...
+    def state(self) -> dict[str, Tensor]: ...

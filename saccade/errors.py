@@ -1,0 +1,233 @@
+"""The one registry of coded errors: what went wrong, how bad it is, what to do about it.
+
+Every problem that a user can meet has a code here. A problem that stops the job is raised as a subclass of
+`SaccadeError`, which carries the exit code of the command line; a problem that is survived is a `Problem`, a row of
+the table that `check` prints. Both have the same four parts: code, where, what was got, how to fix it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
+
+Severity = Literal["fatal", "error", "warn", "fixed", "note"]
+SEVERITIES: tuple[Severity, ...] = ("fatal", "error", "warn", "fixed", "note")
+
+
+class Code(NamedTuple):
+    """What one error code means: its usual severity, its meaning in one clause and what the user can do."""
+
+    severity: Severity
+    text: str
+    fix: str
+
+
+CODES: dict[str, Code] = {
+    # images -------------------------------------------------------------------------------------------------------
+    "IMG-UNREADABLE": Code("error", "the file is not an image that can be decoded", "replace the file; it is skipped meanwhile"),
+    "IMG-EMPTY": Code("error", "the file has no bytes", "copy the file again; it is skipped meanwhile"),
+    "IMG-TRUNC": Code("error", "the image data ends too early", "copy the file again; it is skipped meanwhile"),
+    "IMG-CORRUPT": Code("error", "the image data is damaged", "copy the file again; it is skipped meanwhile"),
+    "IMG-FORMAT": Code("error", "the image format is not on the list of those read", "convert it to PNG, JPEG, TIFF, WebP, BMP, GIF or PNM"),
+    "IMG-BOMB": Code("error", "the image declares more pixels than the limit", "raise --max-pixels, or cut the image into tiles"),
+    "IMG-SIZE": Code("error", "the image is too small to be used", "remove the file; it is skipped meanwhile"),
+    "IMG-SPECIAL": Code("error", "the path is not a regular file", "remove it; only regular files are opened"),
+    "IMG-DENIED": Code("error", "the file may not be read", "change its permissions; it is skipped meanwhile"),
+    "IMG-MISSING": Code("error", "the file does not exist", "correct the path in the label file, or restore the image"),
+    "IMG-CHANGED": Code("error", "the file changed while it was in use", "leave the data alone while a job runs, then run again"),
+    "IMG-MEMORY": Code("error", "decoding the image needs more memory than allowed", "shrink the image or raise --max-pixels"),
+    "IMG-CRASH": Code("error", "the decoder crashed on this image", "remove the file; it is skipped meanwhile"),
+    "IMG-EXT": Code("note", "the file's extension names another format than its content", "rename it; it is read by its content"),
+    "IMG-EXIF": Code("note", "the image is stored turned and its EXIF orientation is applied", "nothing to do"),
+    "IMG-EXIF-BAD": Code("note", "the EXIF orientation is not one of 1 to 8 and is ignored", "nothing to do"),
+    "IMG-FRAMES": Code("note", "the file holds several pictures and the first is read", "split it if the others matter"),
+    "IMG-TAIL": Code("note", "the last bytes of the file are missing but every pixel is there", "nothing to do"),
+    "IMG-ALPHA": Code("note", "the image has transparency, composited on white", "flatten it if another background is meant"),
+    "IMG-DEPTH": Code("note", "the image has more than 8 bits a channel and is scaled by the data set's range", "nothing to do"),
+    "IMG-DIFFER": Code("warn", "the images differ in their number of channels", "convert them to one kind; they are read as the most common one"),
+    "IMG-NAME": Code("note", "the file name holds bytes or characters that some programs refuse", "rename it"),
+    "IMG-LINK": Code("note", "a link that leaves the data folder is not followed", "copy the file into the folder"),
+    # annotations --------------------------------------------------------------------------------------------------
+    "ANN-UNREADABLE": Code("fatal", "the label file cannot be read", "repair or export the file again"),
+    "ANN-COLUMNS": Code("fatal", "the table has no column for the path or for the label", "name the columns path and label"),
+    "ANN-ROW": Code("error", "a row of the table has the wrong number of cells", "repair the row; it is skipped meanwhile"),
+    "ANN-EMPTY": Code("warn", "a row of the table has no label", "fill it in; the image counts as unlabelled"),
+    "ANN-DUP": Code("warn", "the same image and label are listed twice", "remove the second row; it is used once"),
+    "ANN-CONFLICT": Code("error", "one image is listed with two different labels", "keep one of the rows; the image is skipped meanwhile"),
+    "ANN-PATH": Code("error", "the path leaves the data folder", "copy the image into the folder and correct the path"),
+    "ANN-IDX": Code("fatal", "the IDX file's header and its length disagree", "download or write the file again"),
+    "ANN-ENCODING": Code("note", "the table is not UTF-8", "nothing to do; it is read in the encoding shown"),
+    "ANN-SPLIT": Code("fatal", "the split column holds a name other than train, val or test", "use train, val and test"),
+    # classes and splits -------------------------------------------------------------------------------------------
+    "CLS-NONE": Code("fatal", "there are no labelled images", "put the images into one folder a class, or write a CSV with path,label"),
+    "CLS-ONE": Code("fatal", "there is only one class", "add images of a second class"),
+    "CLS-EMPTY": Code("warn", "a class has no images", "remove it or add examples"),
+    "CLS-SINGLE": Code("warn", "a class has a single image, which cannot be both trained on and tested", "add examples"),
+    "CLS-SPLIT": Code("fatal", "the class names differ between the splits", "use the same folder names in train, val and test"),
+    "CLS-CASE": Code("warn", "two class names differ only in case or spaces", "merge them if they mean the same"),
+    "CLS-BALANCE": Code("note", "the classes differ in size by more than a factor of ten", "nothing to do; look at the per-class numbers"),
+    "DUP-EXACT": Code("warn", "the same picture is there more than once", "remove the copies; they are kept in one split"),
+    "DUP-LABEL": Code("error", "the same picture has two different labels", "decide which label is right; both are skipped meanwhile"),
+    "LEAK-EXACT": Code("fatal", "the same picture is in two splits", "remove it from one of them, or pass --allow-leak"),
+    "LEAK-NEAR": Code("warn", "nearly the same picture is in two splits", "group them: use saccade split"),
+    "LEAK-GROUP": Code("fatal", "one group is in two splits", "correct the split column, or pass --allow-leak"),
+    "DATA-LAYOUT": Code("fatal", "the folder's layout was not recognised", "use one folder a class, a CSV with path,label, or IDX files"),
+    "DATA-MISSING": Code("fatal", "the path does not exist", "check the spelling of the path"),
+    "DATA-BAD": Code("fatal", "too many samples are unusable", "mend the files listed, or raise --max-bad"),
+    "DATA-CHANGED": Code("fatal", "the data is not that of the stored fingerprint", "restore it, or pass --data-changed-ok"),
+    "DATA-SMALL": Code("fatal", "there are too few labelled images to train and to evaluate", "add examples"),
+    # model files --------------------------------------------------------------------------------------------------
+    "MODEL-UNSAFE": Code("fatal", "the file is a pickle, zip or HDF5 file, which can run code when opened", "use a .saccade file"),
+    "MODEL-CORRUPT": Code("fatal", "the model file is damaged", "copy it again; its hash is in the run folder"),
+    "MODEL-MISSING": Code("fatal", "there is no model file at this path", "check the path; a run keeps its model in model.saccade"),
+    "MODEL-NEWER": Code("fatal", "the model file was written by a newer version", "update saccade"),
+    "MODEL-ARCH": Code("fatal", "the model file names an architecture that is not known", "update saccade, or train again"),
+    "MODEL-ARGS": Code("fatal", "the architecture's arguments are out of range", "train again; the file was not written by saccade"),
+    "MODEL-TENSORS": Code("fatal", "the tensors are not those of the architecture", "copy the file again, or train again"),
+    "MODEL-NAN": Code("fatal", "the weights hold values that are not finite", "train again, or pass --allow-nan"),
+    "MODEL-CLASSES": Code("fatal", "the class names do not fit the head", "train again; the file was not written by saccade"),
+    "MODEL-HASH": Code("fatal", "the weights are not those the card was written for", "copy the file again"),
+    # runs and training --------------------------------------------------------------------------------------------
+    "RUN-MISSING": Code("fatal", "there is no run at this path", "list the runs with saccade runs"),
+    "RUN-EXISTS": Code("fatal", "the output folder is not empty", "choose another --out, or resume with --resume"),
+    "RUN-CHECKPOINT": Code("fatal", "no checkpoint of the run can be read", "start the run again"),
+    "RUN-FALLBACK": Code("warn", "the last checkpoint is damaged and the one before it is used", "nothing to do"),
+    "RUN-CONFIG": Code("fatal", "the resumed run was started with other settings", "resume with the stored settings, or start a new run"),
+    "RUN-ACTIVE": Code("fatal", "another process is writing this run", "wait for it, or stop it"),
+    "RUN-DISK": Code("fatal", "the disk is full or may not be written", "free some space, then resume"),
+    "RUN-MEMORY": Code("fatal", "there is not enough memory", "use a smaller --batch or --size"),
+    "RUN-DIVERGED": Code("fatal", "the loss is not finite, and smaller rates did not help", "lower --lr; the batch is kept in nan_batch/"),
+    "RUN-NAN": Code("warn", "a step's loss or gradient was not finite and the step was left out", "lower --lr if it happens often"),
+    "RUN-THREADS": Code("warn", "another number of threads than the run was started with", "use --threads to get the same bytes"),
+    "RUN-SELFTEST": Code("warn", "the network cannot fit eight images", "check the labels and the learning rate"),
+    "RUN-FLAT": Code("warn", "the loss does not fall", "raise --lr, or check the labels"),
+    "RUN-RATE": Code("warn", "the loss rises: the learning rate is too high", "lower --lr"),
+    "RUN-ONECLASS": Code("warn", "the model answers one class for every image", "train longer, or check the class balance"),
+    "RUN-INTERRUPTED": Code("fatal", "stopped on request, after saving", "go on with --resume"),
+    "RUN-WORKER": Code("fatal", "a loader thread does not answer", "look at the image named; it blocks the reader"),
+    "DEVICE": Code("fatal", "the device is not available", "use --device cpu, or see saccade doctor"),
+    # evaluation, prediction ---------------------------------------------------------------------------------------
+    "GATE-FAILED": Code("fatal", "a metric is below the gate", "look at the worst images in the report"),
+    "PRED-FAILED": Code("warn", "some inputs have no answer", "see failed.jsonl"),
+    "COMPARE-SET": Code("fatal", "the two evaluations are not of the same images", "evaluate both on the same split"),
+    # usage --------------------------------------------------------------------------------------------------------
+    "USE-OPTION": Code("fatal", "an option is not known", "see --help"),
+    "USE-VALUE": Code("fatal", "a value is out of range", "see --help"),
+    "USE-MISSING": Code("fatal", "something that the command needs was not given", "see --help"),
+    "INTERNAL": Code("fatal", "saccade itself failed", "the crash report tells where; nothing of yours was changed"),
+}  # fmt: skip
+
+
+class SaccadeError(Exception):
+    """A coded error that stops the job: code, where, what was got and how to fix it.
+
+    `exit` is the exit code of the command line (DESIGN: 1 internal, 2 usage, 3 data, 4 model file, 5 diverged,
+    6 resource, 7 partial, 8 gate, 130/143 interrupted).
+
+    >>> print(DataError("IMG-TRUNC", "58 % of the data", where="img/0041.jpg"))
+    error IMG-TRUNC  img/0041.jpg
+      the image data ends too early: 58 % of the data
+      fix: copy the file again; it is skipped meanwhile
+    """
+
+    exit = 1
+
+    def __init__(self, code: str, got: str = "", *, where: str = "", fix: str = "") -> None:
+        known = CODES[code]
+        self.code, self.got, self.where, self.fix = code, got, displayable(where), fix or known.fix
+        self.text = known.text
+        super().__init__(self.__str__())
+
+    def __str__(self) -> str:
+        head = f"error {self.code}" + (f"  {self.where}" if self.where else "")
+        what = f"{self.text}: {self.got}" if self.got else self.text
+        return f"{head}\n  {what}\n  fix: {self.fix}"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"code": self.code, "where": self.where, "what": f"{self.text}: {self.got}" if self.got else self.text, "fix": self.fix, "exit": self.exit}
+
+    def problem(self, severity: Severity | None = None) -> Problem:
+        """The same as a row of a problem table, for jobs that skip the sample and go on."""
+        return Problem(self.code, self.where, self.got, severity or CODES[self.code].severity)
+
+
+class UsageError(SaccadeError):
+    exit = 2
+
+
+class DataError(SaccadeError):
+    exit = 3
+
+
+class ModelError(SaccadeError):
+    exit = 4
+
+
+class DivergedError(SaccadeError):
+    exit = 5
+
+
+class ResourceError(SaccadeError):
+    exit = 6
+
+
+class PartialError(SaccadeError):
+    exit = 7
+
+
+class GateError(SaccadeError):
+    exit = 8
+
+
+class InterruptedRun(SaccadeError):
+    """Stopped by a signal after saving; exit 130 for SIGINT and 143 for SIGTERM and SIGHUP."""
+
+    exit = 130
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One row of a problem table: a coded finding that did not stop the job."""
+
+    code: str
+    where: str = ""
+    got: str = ""
+    severity: Severity | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "severity", self.severity or CODES[self.code].severity)
+        object.__setattr__(self, "where", displayable(self.where))
+
+    @property
+    def text(self) -> str:
+        return CODES[self.code].text
+
+    @property
+    def fix(self) -> str:
+        return CODES[self.code].fix
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "text": self.text, "fix": self.fix}
+
+
+def displayable(text: str) -> str:
+    r"""A path or name as printable text: undecodable bytes as \xff, control characters escaped, never an exception.
+
+    >>> displayable("a\udcff.png")
+    'a\\xff.png'
+    """
+    shown = str(text).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+
+
+def nearest(word: str, options: Iterable[str], hints: dict[str, str] | None = None) -> str:
+    """A sentence that lists the options, with the likely one first: the ending of every "unknown option" error.
+
+    >>> nearest("resnt18", ["lenet5", "resnet18"])
+    'did you mean resnet18? The options are lenet5, resnet18'
+    """
+    listed = list(options)
+    likely = (hints or {}).get(word) or next(iter(difflib.get_close_matches(word, listed, 1, 0.6)), "")
+    return (f"did you mean {likely}? " if likely else "") + f"The options are {', '.join(listed)}"
