@@ -1,0 +1,87 @@
+"""lightning-fabric behind one door: device, number of threads, precision, memory format, backward.
+
+Everything that the project takes from lightning-fabric is called here and nowhere else, so that plain torch.distributed could take its place.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import AbstractContextManager
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from saccade.core import Batch, System
+from saccade.errors import ResourceError, UsageError
+from saccade.training.settings import Precision
+
+
+@cache
+def cpu_has_bf16() -> bool:
+    """Whether this processor multiplies bfloat16 in hardware (avx512_bf16 or AMX)."""
+    return bool(torch.backends.mkldnn.is_available() and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()))
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device of a name such as auto, cpu, cuda, cuda:0. Raises ResourceError DEVICE when it is not there."""
+    if name == "auto":
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError("USE-VALUE", f"{name}; the options are auto, cpu, cuda, cuda:0 ...", where="--device") from None
+    if device.type == "cuda" and not (torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()):
+        raise ResourceError("DEVICE", f"{name}, but torch sees {torch.cuda.device_count()} CUDA devices", where="--device")
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError("USE-VALUE", f"{name}; the options are auto, cpu, cuda, cuda:0 ...", where="--device")
+    return device
+
+
+def set_threads(threads: int | None) -> int:
+    """Sets torch's threads (None: one a core that this process may use) and returns their number."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = threads or available
+    if torch.get_num_threads() != count:
+        torch.set_num_threads(count)
+    return count
+
+
+class Engine:
+    """Where and how exactly a system computes."""
+
+    def __init__(self, device: str = "auto", precision: Precision = "fp32") -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the import alone warns of deprecations in torch
+            from lightning_fabric import Fabric
+
+            self.device = pick_device(device)
+            index = [self.device.index or 0] if self.device.type == "cuda" else 1
+            name = "bf16-mixed" if precision == "bf16" else "32-true"
+            self._fabric = Fabric(accelerator=self.device.type, devices=index, precision=name)
+        self.precision = precision
+
+    def place(self, module: nn.Module) -> nn.Module:
+        """The module on the device, its kernels in channels_last."""
+        return module.to(self.device, memory_format=torch.channels_last)
+
+    def place_batch(self, batch: Batch) -> Batch:
+        return batch if self.device.type == "cpu" else batch.to(self.device)
+
+    def autocast(self) -> AbstractContextManager[None]:
+        return self._fabric.autocast()
+
+    def losses(self, system: System, batch: Batch, phase: str) -> dict[str, Tensor]:
+        with self.autocast():
+            return system(batch, phase)
+
+    def backward(self, loss: Tensor) -> None:
+        self._fabric.backward(loss)
+
+
+def auto_precision(device: torch.device, multiply_adds: float) -> Precision:
+    """bfloat16 where the hardware has it and the network is large enough to gain: 10 million multiply-adds an image."""
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    return "bf16" if cpu_has_bf16() and multiply_adds >= 10e6 else "fp32"

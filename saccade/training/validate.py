@@ -1,0 +1,55 @@
+"""One pass over the validation set: losses, metrics, and how often each class was answered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+
+from saccade.core import Batch, Metric, Model, System
+from saccade.training.engine import Engine
+
+Metrics = Mapping[str, Callable[[], Metric[Any]]]  # head -> a fresh metric
+
+
+class Validation(NamedTuple):
+    """`loss` is the mean over labelled images of the sum of the terms; `values` the metrics, prefixed by the head when there are several."""
+
+    loss: float
+    values: dict[str, float]
+    answers: Counter[Any]
+
+
+@torch.no_grad()
+def validate(system: System, batches: Iterable[Batch], *, engine: Engine, metrics: Metrics) -> Validation:
+    """Evaluates in eval mode and puts the system back into the mode it was in."""
+    was_training = system.training
+    system.eval()
+    total, images, answers = 0.0, 0, Counter[Any]()
+    running = {head: make() for head, make in metrics.items()}
+    for batch in batches:
+        placed = engine.place_batch(batch)
+        if isinstance(system, Model):
+            with engine.autocast():
+                terms, predictions = system.evaluate(placed)
+        else:
+            terms, predictions = engine.losses(system, placed, "all"), {}
+        if terms:
+            total, images = total + len(batch) * float(sum(terms.values())), images + len(batch)
+        for head, metric in running.items():
+            truths = batch.targets.get(head, [None] * len(batch))
+            for prediction, truth in zip(predictions[head], truths, strict=True):
+                metric.update(prediction, truth)
+                answers[getattr(prediction, "index", None)] += 1
+    system.train(was_training)
+    values = {f"{head}.{key}" if len(running) > 1 else key: value for head, metric in running.items() for key, value in points(metric).items()}
+    return Validation(total / max(1, images), values, answers)
+
+
+def points(metric: Metric[Any]) -> dict[str, float]:
+    """The values of a metric without their intervals, which an epoch does not need, where the metric can leave them out."""
+    if hasattr(metric, "points"):
+        return dict(metric.points())
+    return {key: value.value for key, value in metric.compute().items()}
