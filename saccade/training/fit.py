@@ -50,6 +50,13 @@ class Feeds(NamedTuple):
     val: Feed | None = None
 
 
+class Watch(NamedTuple):
+    """What a run is watched by: metrics per head, and the one that chooses the best epoch."""
+
+    metrics: Metrics
+    monitor: str
+
+
 def fit(system: System, data: Feeds, *, settings: Settings, run: RunFolder, engine: Engine, metrics: Metrics = EMPTY, monitor: str = "val_loss") -> RunFolder:
     """Trains the system in place, from the start or from the run folder's checkpoint, and leaves the weights to keep in it.
 
@@ -57,7 +64,7 @@ def fit(system: System, data: Feeds, *, settings: Settings, run: RunFolder, engi
     Raises DivergedError RUN-DIVERGED, ResourceError RUN-DISK or RUN-MEMORY, InterruptedRun after saving, ModelError RUN-CHECKPOINT.
     """
     with stop_requests() as stop:
-        loop = Loop(system, data, settings, run, engine, metrics, monitor, stop)
+        loop = Loop(system, data, settings, run, engine, Watch(metrics, monitor), stop)
         try:
             loop.run_all()
         except (MemoryError, torch.OutOfMemoryError) as problem:
@@ -83,9 +90,9 @@ class _Rewind(Exception):
 class Loop:
     """The state of `fit` while it runs."""
 
-    def __init__(self, system: System, data: Feeds, settings: Settings, run: RunFolder, engine: Engine, metrics: Metrics, monitor: str, stop: StopRequest) -> None:
+    def __init__(self, system: System, data: Feeds, settings: Settings, run: RunFolder, engine: Engine, watch: Watch, stop: StopRequest) -> None:
         self.system, self.data, self.settings, self.run, self.engine = engine.place(system), data, settings, run, engine
-        self.metrics, self.monitor, self.stop = metrics, monitor, stop
+        self.metrics, self.monitor, self.stop = watch.metrics, watch.monitor, stop
         self.folder, self.progress = run.path / "checkpoints", Progress()
         self.plan = plan_stages(system, settings)
         self.average = MovingAverage(system, settings.ema) if settings.ema else None
@@ -188,7 +195,7 @@ class Loop:
             if terms:
                 loss = torch.stack([t.float() for t in terms.values()]).sum()
                 self.engine.backward(loss / len(batches))
-                for name, value in {**{k: float(v) for k, v in terms.items()}, "loss": float(loss)}.items():
+                for name, value in {**{k: v.item() for k, v in terms.items()}, "loss": loss.item()}.items():
                     sums[name] = sums.get(name, 0.0) + value * len(batch)
         gradients = [q.grad for group in optimiser.param_groups for q in group["params"] if q.grad is not None]
         norm = float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0
@@ -208,7 +215,11 @@ class Loop:
         now, p = time.monotonic(), self.progress
         if self.stop:
             self.save()
-            raise InterruptedRun("RUN-INTERRUPTED", f"epoch {p.epoch + 1}, step {p.step}", where=str(self.run.path), fix=f"saccade train --resume {self.run.path}")
+            stopped = InterruptedRun(
+                "RUN-INTERRUPTED", f"epoch {p.epoch + 1}, step {p.step}", where=str(self.run.path), fix=f"saccade train --resume {self.run.path}"
+            )
+            stopped.exit = self.stop.exit
+            raise stopped
         if now - self.shown >= SHOW_EVERY_S:
             self.shown = now
             total = self.all_epochs * self.steps_an_epoch
@@ -333,5 +344,3 @@ def _load_optimiser(optimiser: torch.optim.Optimizer, prefix: str, tensors: Mapp
             place, _, name = key.removeprefix(prefix).partition(".")
             state.setdefault(int(place), {})[name] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-
-

@@ -45,7 +45,7 @@ class Trial:
                 loss = torch.stack([t.float() for t in terms.values()]).sum()
                 self.engine.backward(loss)
                 optimiser.step()
-                total += float(loss)
+                total += loss.item()
         return total
 
 
