@@ -1,0 +1,161 @@
+"""The published systems by name: one literal table, and the one way to build from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+
+from saccade.core import EMPTY, Inputs, LabelSpace, Model
+from saccade.errors import ModelError, SaccadeError, UsageError, nearest
+from saccade.models.arguments import HINTS, checked, defaults, schema
+from saccade.models.classify import lenet5, resnet, resnet_cifar, small
+
+Builder = Callable[..., Model]
+
+# task -> model -> builder, the default first
+MODELS: dict[str, dict[str, Builder]] = {
+    "classify": {
+        "small": small,
+        "lenet5": lenet5,
+        "resnet20": partial(resnet_cifar, depth=20),
+        "resnet32": partial(resnet_cifar, depth=32),
+        "resnet44": partial(resnet_cifar, depth=44),
+        "resnet56": partial(resnet_cifar, depth=56),
+        "resnet110": partial(resnet_cifar, depth=110),
+        "plain20": partial(resnet_cifar, depth=20, plain=True, shortcut="zero_pad"),
+        "plain56": partial(resnet_cifar, depth=56, plain=True, shortcut="zero_pad"),
+        "plain110": partial(resnet_cifar, depth=110, plain=True, shortcut="zero_pad"),
+        "resnet18": partial(resnet, depth=18),
+        "resnet34": partial(resnet, depth=34),
+        "resnet50": partial(resnet, depth=50),
+    },
+}
+
+# what other tools call these models
+OTHER_NAMES = {"lenet": "lenet5", "lenet_5": "lenet5", "lenet-5": "lenet5", "LeNet": "lenet5", "LeNet5": "lenet5", "cnn": "small", "default": "small"}
+OTHER_NAMES |= {f"{prefix}{depth}": f"resnet{depth}" for prefix in ("resnet-", "ResNet", "ResNet-", "resnet_") for depth in (18, 34, 50, 20, 56, 110)}
+OTHER_NAMES |= {f"{family}{size}-cls": "small" for family in ("yolov8", "yolo11", "yolo26") for size in "nsm"}
+OTHER_NAMES |= {"mobilenet_v2": "small", "mobilenetv3": "small", "efficientnet_b0": "small", "resnet101": "resnet50", "resnet152": "resnet50"}
+
+PARAMETER_LIMIT = 2_000_000_000
+SIDE_LIMIT, CHANNEL_LIMIT, CLASS_LIMIT = 65_536, 4_096, 1_000_000
+
+
+class Description(NamedTuple):
+    """What there is to say of a model: its summary (one line), the whole text with citation and numbers, its arguments with their defaults."""
+
+    task: str
+    name: str
+    summary: str
+    text: str
+    arguments: dict[str, Any]
+
+
+def build(task: str, name: str, inputs: Inputs, space: LabelSpace, arguments: Mapping[str, Any] = EMPTY, *, stored: bool = False) -> Model:
+    """The named model with fresh weights from torch's generator.
+
+    stored: the values come from a model file and not from the user, which decides the kind of error, below.
+    Raises UsageError USE-OPTION (unknown task, model or argument, the options listed) or USE-VALUE (out of range, more
+    than 2e9 parameters); of stored values ModelError MODEL-ARCH (unknown task or model) or MODEL-ARGS (all else).
+    """
+    skeleton(task, name, inputs, space, arguments, stored=stored)
+    builder = MODELS[task][name]
+    return builder(inputs, space, **checked(builder, arguments))
+
+
+def skeleton(task: str, name: str, inputs: Inputs, space: LabelSpace, arguments: Mapping[str, Any] = EMPTY, *, stored: bool = False) -> Model:
+    """The named model without memory: every tensor has its shape and no values, so that a file can be compared with it first.
+
+    Raises as `build` does.
+    """
+    builder = find(task, name, stored=stored)
+    unknown = [argument for argument in arguments if argument not in schema(builder).model_fields]
+    if unknown:
+        got = f"argument {unknown[0]!r} of {name}: {nearest(unknown[0], schema(builder).model_fields, HINTS)}"
+        raise ModelError("MODEL-ARGS", got) if stored else UsageError("USE-OPTION", got)
+    try:
+        check_sizes(inputs, space)
+        valid = checked(builder, arguments)
+        with torch.device("meta"):
+            model = builder(inputs, space, **valid)
+        count = parameter_count(model)
+        if count > PARAMETER_LIMIT:
+            raise ValueError(f"{count:,} parameters, the limit is {PARAMETER_LIMIT:,}")
+    except ValueError as error:
+        raise _out_of_range(f"{name}: {error}", stored) from error
+    return model
+
+
+def find(task: str, name: str, *, stored: bool = False) -> Builder:
+    """The builder of a model. Raises as `build` does."""
+    if task not in MODELS:
+        got = f"task {task!r}: {nearest(task, MODELS)}"
+        raise ModelError("MODEL-ARCH", got) if stored else UsageError("USE-OPTION", got)
+    if name not in MODELS[task]:
+        got = f"model {name!r}: {nearest(name, MODELS[task], OTHER_NAMES)}"
+        raise ModelError("MODEL-ARCH", got) if stored else UsageError("USE-OPTION", got)
+    return MODELS[task][name]
+
+
+def check_sizes(inputs: Inputs, space: LabelSpace) -> None:
+    """Raises ValueError unless channels, size, constants and the number of classes are of a kind that an image can have."""
+    if not 1 <= inputs.channels <= CHANNEL_LIMIT:
+        raise ValueError(f"channels must be 1 to {CHANNEL_LIMIT}, got {inputs.channels}")
+    if len(inputs.size) != 2 or not all(1 <= side <= SIDE_LIMIT for side in inputs.size):
+        raise ValueError(f"the input size must be two sides of 1 to {SIDE_LIMIT} px, got {inputs.size}")
+    if not len(inputs.mean) == len(inputs.std) == inputs.channels:
+        raise ValueError(f"mean and std must have one number a channel ({inputs.channels}), got {len(inputs.mean)} and {len(inputs.std)}")
+    if not all(abs(mean) < float("inf") for mean in inputs.mean) or not all(0 < std < float("inf") for std in inputs.std):
+        raise ValueError(f"mean must be finite and std above 0, got {inputs.mean[:4]} and {inputs.std[:4]}")
+    if not 1 <= len(space) <= CLASS_LIMIT:
+        raise ValueError(f"the number of classes must be 1 to {CLASS_LIMIT}, got {len(space)}")
+
+
+def parameter_count(model: torch.nn.Module) -> int:
+    """Trainable numbers."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def describe(name: str, task: str = "classify") -> Description:
+    """Summary, text and arguments of a model. Raises UsageError USE-OPTION for an unknown one.
+
+    >>> describe("lenet5").arguments["subsampling"]
+    'average'
+    """
+    builder = find(task, name)
+    text = (builder.func if isinstance(builder, partial) else builder).__doc__ or ""
+    lines = [line.strip() for line in text.strip().splitlines()]
+    return Description(task, name, lines[0], "\n".join(lines), defaults(builder))
+
+
+def input_size(name: str, typical: tuple[int, int]) -> tuple[int, int]:
+    """The size (h, w) that a model works best at, for images that are typically `typical` large. Raises UsageError USE-OPTION.
+
+    lenet5: 28x28 as it is, all else 32x32. CIFAR nets: 32x32. small: as it is up to 32 px, else at most 128 px on the
+    shorter side and a ratio of at most 2, in steps of 16. resnet18 to 50: 224x224, or the shorter side where images are smaller.
+
+    >>> input_size("small", (480, 640)), input_size("lenet5", (28, 28))
+    ((128, 176), (28, 28))
+    """
+    builder = find("classify", name)
+    function = builder.func if isinstance(builder, partial) else builder
+    height, width = typical
+    short = min(typical)
+    if function is lenet5:
+        return (28, 28) if typical == (28, 28) else (32, 32)
+    if function is resnet_cifar:
+        return (32, 32)
+    if function is resnet:
+        return (min(224, max(32, short)),) * 2
+    if max(typical) <= 32:
+        return (max(8, height), max(8, width))
+    scale = min(1.0, 128 / short)
+    sides = [min(side, 2 * short) * scale for side in typical]
+    return (max(16, round(sides[0] / 16) * 16), max(16, round(sides[1] / 16) * 16))
+
+
+def _out_of_range(got: str, stored: bool) -> SaccadeError:
+    return ModelError("MODEL-ARGS", got) if stored else UsageError("USE-VALUE", got, fix="choose a value in the range named")

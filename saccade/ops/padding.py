@@ -1,0 +1,60 @@
+"""Valid extents: which cells of a padded map are data, followed exactly through strides.
+
+A batch of images of several sizes is padded to the largest. The rule that makes padding change nothing: *every map is
+zero beyond its extent*, as it would be beyond its border if the sample were alone. `extent` is (N, 2) integers, the
+valid (h, w) of each sample's map, or None when no sample is padded, and then nothing here costs anything.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def valid_extent(inputs: Tensor, sizes: Tensor) -> Tensor | None:
+    """The extent of a batch of inputs (N, C, H, W) from its sizes (N, 2): None when no sample is padded.
+
+    This is the one place that looks at the values. While a graph is exported they are not known, so the graph masks.
+
+    >>> valid_extent(torch.zeros(1, 3, 4, 6), torch.tensor([[4, 6]])) is None
+    True
+    """
+    exporting = torch.compiler.is_exporting()
+    if not exporting and bool((sizes == sizes.new_tensor(inputs.shape[-2:])).all()):
+        return None
+    return sizes
+
+
+def through(extent: Tensor | None, kernel: int, stride: int, padding: int) -> Tensor | None:
+    """The extent after a convolution or pooling: (v + 2p - k) // s + 1, nought where the kernel does not fit.
+
+    >>> through(torch.tensor([[32, 7]]), kernel=3, stride=2, padding=1).tolist()
+    [[16, 4]]
+    """
+    if extent is None or kernel == 1 == stride:
+        return extent
+    return (torch.div(extent + 2 * padding - kernel, stride, rounding_mode="floor") + 1).clamp_min(0)
+
+
+def cells(sizes: Tensor, stride: int, reach: int = 1) -> Tensor:
+    """The extent of a whole chain's map from the input's sizes: (v - reach) // stride + 1.
+
+    reach: input cells that the first cell of the map looks at, less all padding. Chains compose: (s1, a1) then (s2, a2)
+    is (s1 s2, a1 + s1 (a2 - 1)) with a = k - 2p, so layers that keep their size (a = 1) leave it at 1.
+
+    >>> cells(torch.tensor([[224, 33]]), stride=32).tolist()
+    [[7, 2]]
+    """
+    return (torch.div(sizes - reach, stride, rounding_mode="floor") + 1).clamp_min(0)
+
+
+def inside(extent: Tensor, height: int, width: int) -> Tensor:
+    """(N, 2) -> (N, 1, height, width) bool: True where a cell is data."""
+    rows = torch.arange(height, device=extent.device) < extent[:, :1]  # (N, H)
+    columns = torch.arange(width, device=extent.device) < extent[:, 1:]  # (N, W)
+    return (rows[:, :, None] & columns[:, None, :])[:, None]
+
+
+def clear(x: Tensor, extent: Tensor | None, fill: float = 0.0) -> Tensor:
+    """(N, C, H, W) with every cell beyond the extent set to `fill`; x itself when nothing is padded."""
+    return x if extent is None else x.masked_fill(~inside(extent, *x.shape[-2:]), fill)

@@ -1,0 +1,49 @@
+"""Pooling that looks at data only: each function takes the valid extent (N, 2) of its map, or None (see `ops.padding`)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from saccade.ops.padding import clear, through
+
+
+def global_average(x: Tensor, extent: Tensor | None = None) -> Tensor:
+    """(N, C, H, W) -> (N, C): the mean over the valid cells; 0 for a sample that has none.
+
+    >>> import torch
+    >>> global_average(torch.tensor([[[[2.0, 4.0, 99.0]]]]), torch.tensor([[1, 2]])).item()
+    3.0
+    """
+    if extent is None:
+        return x.mean((-2, -1))
+    count = extent.prod(1, keepdim=True).clamp_min(1)
+    return clear(x, extent).sum((-2, -1)) / count
+
+
+def global_max(x: Tensor, extent: Tensor | None = None) -> Tensor:
+    """(N, C, H, W) -> (N, C): the largest of the valid cells; 0 for a sample that has none."""
+    if extent is None:
+        return x.amax((-2, -1))
+    largest = clear(x, extent, -float("inf")).amax((-2, -1))
+    return largest.masked_fill(extent.prod(1, keepdim=True) == 0, 0.0)
+
+
+def max_pool(x: Tensor, kernel: int, *, stride: int, padding: int = 0, extent: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    """The largest valid value under each window, and the new extent; cells beyond it are zero."""
+    pooled, after = F.max_pool2d(clear(x, extent, -float("inf")), kernel, stride, padding), through(extent, kernel, stride, padding)
+    return clear(pooled, after), after
+
+
+def average_pool(x: Tensor, kernel: int, extent: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    """The mean of each kernel x kernel tile, and the new extent; a tile cut by the border is left out."""
+    after = through(extent, kernel, kernel, 0)
+    return clear(F.avg_pool2d(x, kernel), after), after
+
+
+def subsample(x: Tensor, coefficient: Tensor, bias: Tensor) -> Tensor:
+    """Trainable subsampling: each channel's 2x2 sums, times its coefficient, plus its bias. LeCun et al. 1998, section II-B, layer S2.
+
+    x: (N, C, H, W); coefficient, bias: (C,). Returns (N, C, H // 2, W // 2).
+    """
+    return F.avg_pool2d(x, 2) * (4 * coefficient).view(-1, 1, 1) + bias.view(-1, 1, 1)
