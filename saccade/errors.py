@@ -44,6 +44,7 @@ CODES: dict[str, Code] = {
     "IMG-EXIF-BAD": Code("note", "the EXIF orientation is not one of 1 to 8 and is ignored", "nothing to do"),
     "IMG-FRAMES": Code("note", "the file holds several pictures and the first is read", "split it if the others matter"),
     "IMG-TAIL": Code("note", "the last bytes of the file are missing but every pixel is there", "nothing to do"),
+    "IMG-DAMAGED": Code("warn", "the decoder left out damaged bytes; a part of the picture may be wrong", "look at the picture, and copy the file again"),
     "IMG-ALPHA": Code("note", "the image has transparency, composited on white", "flatten it if another background is meant"),
     "IMG-DEPTH": Code("note", "the image has more than 8 bits a channel and is scaled by the data set's range", "nothing to do"),
     "IMG-DIFFER": Code("warn", "the images differ in their number of channels", "convert them to one kind; they are read as the most common one"),
@@ -113,6 +114,7 @@ CODES: dict[str, Code] = {
     "PRED-FAILED": Code("warn", "some inputs have no answer", "see failed.jsonl"),
     "COMPARE-SET": Code("fatal", "the two evaluations are not of the same images", "evaluate both on the same split"),
     # usage --------------------------------------------------------------------------------------------------------
+    "USE-VERB": Code("fatal", "the command is not known", "see saccade --help"),
     "USE-OPTION": Code("fatal", "an option is not known", "see --help"),
     "USE-VALUE": Code("fatal", "a value is out of range", "see --help"),
     "USE-MISSING": Code("fatal", "something that the command needs was not given", "see --help"),
