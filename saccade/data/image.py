@@ -20,7 +20,7 @@ import numpy as np
 import simplejpeg
 
 from saccade.data import image_file, pixels
-from saccade.data.image_header import MAX_PIXELS, WHOLE, Header, coded, open_header, quietly, with_frames
+from saccade.data.image_header import MAX_PIXELS, WHOLE, Header, coded, open_header, quiet, with_frames
 from saccade.data.likeness import content_hash, near, near_pairs, tiny
 from saccade.errors import DataError, Problem, UsageError
 
@@ -47,6 +47,7 @@ class _Wish(NamedTuple):
     value_range: tuple[float, float] | None
 
 
+@quiet
 def header(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Header:
     """What the file declares, and every problem that can be seen without decoding it.
 
@@ -58,6 +59,7 @@ def header(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Hea
         return with_frames(image, found, where, os.fstat(file.fileno()).st_size)
 
 
+@quiet
 def read_image(
     path: str | os.PathLike[str],
     *,
@@ -91,6 +93,7 @@ def read_image(
     return Picture(np.ascontiguousarray(pixels.with_channels(turned, channels)), found.size, found.problems + notes)
 
 
+@quiet
 def raw_range(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> tuple[float, float] | None:
     """The extreme raw values of a picture of more than 8 bits, None for any other: what a data set's `value_range` is chosen from."""
     where = os.fspath(path)
@@ -120,6 +123,8 @@ def _decode(image: Any, found: Header, stream: BinaryIO, where: str, wish: _Wish
     """Pixels as stored, and what was met on the way."""
     notes: tuple[Problem, ...] = ()
     if found.format == "JPEG":
+        if "progressive" in image.info:
+            _limit_scans(stream, where)
         decoded, notes = _decode_jpeg(stream, found, where, wish)
         if decoded is not None:
             return decoded, notes
@@ -134,12 +139,16 @@ def _decode(image: Any, found: Header, stream: BinaryIO, where: str, wish: _Wish
     return decoded, notes + _tail(found.format, stream, where)
 
 
+def _limit_scans(stream: BinaryIO, where: str) -> None:
+    stream.seek(0)
+    if stream.read().count(b"\xff\xda") > _SCANS:
+        raise DataError("IMG-BOMB", f"more than {_SCANS} scans", where=where)
+
+
 def _decode_jpeg(stream: BinaryIO, found: Header, where: str, wish: _Wish) -> tuple[np.ndarray | None, tuple[Problem, ...]]:
     """The fast path: decoded at 1/8 to 8/8 of its size, strictly. None when libjpeg-turbo does not read this kind."""
     stream.seek(0)
     data = stream.read()
-    if data.count(b"\xff\xda") > _SCANS:
-        raise DataError("IMG-BOMB", f"more than {_SCANS} scans", where=where)
     space = "CMYK" if found.mode == "CMYK" else "GRAY" if wish.channels == 1 or found.mode == "L" else "RGB"
 
     def decode(content: bytes) -> np.ndarray:
@@ -172,7 +181,7 @@ def _load(image: Any, found: Header, stream: BinaryIO, where: str) -> None:
     """Decodes with Pillow, which does not check the checksums of a PNG's pixel data."""
     if found.format == "PNG" and (damage := image_file.png_damage(stream)):
         raise DataError("IMG-CORRUPT", damage, where=where)
-    quietly(image.load)
+    image.load()
 
 
 def _tail(image_format: str, stream: BinaryIO, where: str) -> tuple[Problem, ...]:
@@ -221,7 +230,7 @@ def _deep_colour(image: Any, stream: BinaryIO, where: str) -> np.ndarray:
     bands, expected = image.getbands(), np.asarray(image)
     if raw is not None and raw.ndim == 3 and raw.dtype == np.uint16 and raw.shape[2] >= 3:
         order = [{"L": 2, "R": 2, "G": 1, "B": 0, "A": 3}[band] for band in bands if band != "A" or raw.shape[2] == 4]
-        raw = np.asarray(raw[..., order], np.uint16)
-        if raw.shape == expected.shape and np.abs((raw >> 8).astype(np.int16) - expected).max(initial=0) <= 1:
-            return raw
+        samples: np.ndarray = raw[..., order]
+        if samples.shape == expected.shape and np.abs((samples >> 8).astype(np.int16) - expected).max(initial=0) <= 1:
+            return samples
     raise DataError("IMG-CORRUPT", f"{'/'.join(bands)} of 16 bits, which two decoders read differently", where=where)

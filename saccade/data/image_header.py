@@ -7,8 +7,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import wraps
 from threading import Lock
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, ParamSpec, TypeVar
 
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
@@ -26,6 +27,7 @@ _SILENCING = Lock()
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 T = TypeVar("T")
+Given = ParamSpec("Given")
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def open_header(stream: BinaryIO, where: str, max_pixels: int) -> tuple[Image.Im
     if Image.MAX_IMAGE_PIXELS is not None and 2 * Image.MAX_IMAGE_PIXELS < max_pixels:
         Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow refuses above twice its own limit, which the user has raised here
     stream.seek(0)
-    image = quietly(lambda: Image.open(stream, formats=(name,)))
+    image = Image.open(stream, formats=(name,))
     if image.mode not in GREY_MODES | COLOUR_MODES:
         raise DataError("IMG-FORMAT", f"the colour space {image.mode}", where=where, fix="convert it to RGB")
     bits, orientation = _bits(image, name, stream), _orientation(image, name, stream)
@@ -112,9 +114,11 @@ def with_frames(image: Any, found: Header, where: str, file_size: int) -> Header
     if not hasattr(image, "is_animated"):
         return found
     try:
-        if not quietly(lambda: image.is_animated):
+        if not image.is_animated:
             return found
-        frames = quietly(lambda: int(image.n_frames)) if file_size <= WHOLE else 2
+        frames = int(image.n_frames) if file_size <= WHOLE else 2
+    except Warning:
+        raise  # see `quiet`
     except Exception:  # the pictures that are not read are damaged, which does not matter
         frames = 2
     if frames < 2:
@@ -122,17 +126,23 @@ def with_frames(image: Any, found: Header, where: str, file_size: int) -> Header
     return replace(found, frames=frames, problems=(*found.problems, Problem("IMG-FRAMES", where, f"{frames} frames")))
 
 
-def quietly(function: Callable[[], T]) -> T:
-    """The function's result, whatever Pillow warns of.
+def quiet(function: Callable[Given, T]) -> Callable[Given, T]:
+    """The function without Pillow's warnings.
 
-    `warnings.catch_warnings` is not safe among threads, so warnings are ignored by one filter, set above. Only where
-    the caller's own filters make them errors is the call repeated with all warnings off, one thread at a time.
+    `warnings.catch_warnings` is not safe among threads, so they are ignored by one filter, set above. Only where the
+    caller's own filters make them errors is the call repeated, from its beginning, with all warnings off and one
+    thread at a time.
     """
-    try:
-        return function()
-    except Warning:
-        with _SILENCING, warnings.catch_warnings(action="ignore"):
-            return function()
+
+    @wraps(function)
+    def call(*args: Given.args, **kwargs: Given.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except Warning:
+            with _SILENCING, warnings.catch_warnings(action="ignore"):
+                return function(*args, **kwargs)
+
+    return call
 
 
 @contextmanager
@@ -140,7 +150,7 @@ def coded(where: str, stream: BinaryIO) -> Iterator[None]:
     """Whatever a decoder throws as a DataError: IMG-TRUNC when it ran out of bytes, IMG-CORRUPT, IMG-BOMB, IMG-MEMORY, IMG-UNREADABLE."""
     try:
         yield
-    except SaccadeError:
+    except (SaccadeError, Warning):
         raise
     except Exception as error:  # decoders throw nearly everything: OSError, SyntaxError, struct.error, IndexError, TypeError, ...
         raise DataError(_code(error, stream), _text(error), where=where) from error

@@ -2,7 +2,7 @@
 
 | stored as | becomes |
 |---|---|
-| 1 bit, grey of up to 8 bits | (H, W, 1) uint8 over the whole range 0..255 |
+| 1 bit, grey of up to 8 bits, a palette of greys in BMP and GIF | (H, W, 1) uint8 over the whole range 0..255 |
 | grey with alpha or a transparent grey | (H, W, 1) uint8, composited on white |
 | palette | (H, W, 3) uint8, composited on white where the palette has transparency |
 | RGB, YCbCr | (H, W, 3) uint8 |
