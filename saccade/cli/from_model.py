@@ -1,0 +1,29 @@
+"""A verb's signature from a pydantic model, so that each option is declared once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated
+
+from cyclopts import Parameter
+from pydantic import BaseModel
+
+
+def options_of(model: type[BaseModel], positional: tuple[str, ...] = ()) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """A decorator that gives a function the model's fields as its options; only those that were given reach it.
+
+    The values are checked by the model, not by the parser, so that the command line and Python refuse the same things in the same words.
+    """
+
+    def decorate(function: Callable[..., int]) -> Callable[..., int]:
+        parameters = []
+        for name, field in sorted(model.model_fields.items(), key=lambda item: item[0] not in positional):
+            kind = inspect.Parameter.POSITIONAL_ONLY if name in positional else inspect.Parameter.KEYWORD_ONLY
+            annotation = Annotated[field.annotation, Parameter(help=field.description, name=None if name in positional else f"--{name.replace('_', '-')}")]
+            parameters.append(inspect.Parameter(name, kind, default=field.get_default(), annotation=annotation))
+        function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+

@@ -1,0 +1,38 @@
+"""The table of verbs: where each one is, and what it does in one line."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import NamedTuple
+
+
+class Verb(NamedTuple):
+    """A verb of the command line: the module that holds a function of the same name, and its line in `saccade --help`."""
+
+    module: str
+    summary: str
+
+
+VERBS: dict[str, Verb] = {
+    "doctor": Verb("saccade.cli.doctor", "versions, device, disk and a self-test; explains error codes"),
+    "demo": Verb("saccade.cli.demo", "train on real handwritten digits, without any data of yours"),
+    "check": Verb("saccade.cli.check", "read every file of a data set and list its problems"),
+    "split": Verb("saccade.cli.split", "divide a data set into train, val and test"),
+    "train": Verb("saccade.cli.train", "train a model, evaluate it and write the report"),
+    "evaluate": Verb("saccade.cli.evaluate", "metrics with intervals of a model on a data set (alias: val)"),
+    "predict": Verb("saccade.cli.predict", "one answer for each file, folder or pattern"),
+    "runs": Verb("saccade.cli.runs", "the runs of a folder and where they stand"),
+    "compare": Verb("saccade.cli.compare", "two evaluations of the same images, as a paired test"),
+    "report": Verb("saccade.cli.report", "write report.html of a run again"),
+}
+ALIASES = {"val": "evaluate"}
+
+# What other tools call these verbs: hints for did-you-mean, not aliases.
+VERB_HINTS = {"fit": "train", "learn": "train", "test": "evaluate", "eval": "evaluate", "validate": "evaluate", "infer": "predict", "detect": "predict", "classify": "predict"}
+VERB_HINTS |= {"ls": "runs", "list": "runs", "info": "doctor", "env": "doctor", "lint": "check", "verify": "check", "diff": "compare", "checks": "doctor"}
+
+
+def load(verb: str) -> ModuleType:
+    """The module of a verb: a function of the verb's name, and EXAMPLES."""
+    return import_module(VERBS[verb].module)

@@ -1,0 +1,47 @@
+"""What `import saccade` shows: a checked-in list, documented, with errors that help."""
+
+import importlib.metadata
+import inspect
+import re
+
+import pytest
+
+import saccade
+from saccade import api
+
+# A name more is a decision: it is promised to every user.
+PUBLIC = ["check", "compare", "demo", "doctor", "evaluate", "load", "predict", "report", "runs", "split", "train"]
+
+
+def test_public_names_are_those_listed():
+    assert saccade.__all__ == PUBLIC
+    assert len(PUBLIC) <= 15
+    assert set(dir(saccade)) == {*PUBLIC, "__version__"}
+    assert saccade.__version__ == importlib.metadata.version("saccade")
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_each_name_is_a_documented_function(name):
+    function = getattr(saccade, name)
+    assert function is getattr(api, name)
+    words = inspect.getdoc(function) or ""
+    assert words
+    described = {found for line in words.splitlines() if (match := re.match(r"([a-z_, ]+): ", line)) for found in match[1].split(", ")}
+    parameters = [p.name for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    assert described == set(parameters), f"saccade.{name} describes {sorted(described)} but takes {sorted(parameters)}"
+
+
+def test_a_misspelt_name_is_answered_with_the_likely_one():
+    with pytest.raises(AttributeError, match=r"saccade has no 'trian'; did you mean train\? The options are check, compare"):
+        _ = saccade.trian
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_misspelt_keyword_is_a_type_error(name):
+    with pytest.raises(TypeError, match=rf"{name}\(\) has no keyword 'no_such_word'; .*The options are "):
+        getattr(saccade, name)(no_such_word=1)
+
+
+def test_other_tools_keywords_are_recognised():
+    with pytest.raises(TypeError, match=r"train\(\) has no keyword 'imgsz'; did you mean size\?"):
+        saccade.train("photos", imgsz=64)
