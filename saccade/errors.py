@@ -106,6 +106,7 @@ CODES: dict[str, Code] = {
     "RUN-FLAT": Code("warn", "the loss does not fall", "raise --lr, or check the labels"),
     "RUN-RATE": Code("warn", "the loss rises: the learning rate is too high", "lower --lr"),
     "RUN-ONECLASS": Code("warn", "the model answers one class for every image", "train longer, or check the class balance"),
+    "RUN-BUDGET": Code("warn", "the budget is too small for one epoch", "raise --budget, or lower --size"),
     "RUN-INTERRUPTED": Code("fatal", "stopped on request, after saving", "go on with --resume"),
     "RUN-WORKER": Code("fatal", "a loader thread does not answer", "look at the image named; it blocks the reader"),
     "DEVICE": Code("fatal", "the device is not available", "use --device cpu, or see saccade doctor"),
@@ -115,6 +116,7 @@ CODES: dict[str, Code] = {
     "COMPARE-SET": Code("fatal", "the two evaluations are not of the same images", "evaluate both on the same split"),
     # usage --------------------------------------------------------------------------------------------------------
     "USE-VERB": Code("fatal", "the command is not known", "see saccade --help"),
+    "USE-CODE": Code("fatal", "the error code is not known", "see saccade doctor --explain all"),
     "USE-OPTION": Code("fatal", "an option is not known", "see --help"),
     "USE-VALUE": Code("fatal", "a value is out of range", "see --help"),
     "USE-MISSING": Code("fatal", "something that the command needs was not given", "see --help"),

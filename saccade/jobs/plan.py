@@ -1,0 +1,252 @@
+"""Every choice of a run, made once before the first step: by the user, from the data, or by default, and why.
+
+A resumed run does not choose again: it reads the plan that is stored in run.json.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from saccade.core import Inputs, LabelSpace, Model
+from saccade.data.augment import Mix, Policy, default_policy
+from saccade.data.image import header
+from saccade.data.preprocess import Preprocess
+from saccade.errors import UsageError
+from saccade.jobs.options import TrainOptions, memory
+from saccade.jobs.prepare import Prepared
+from saccade.models.table import build, input_size
+from saccade.tasks import find_task
+from saccade.training.engine import auto_precision, pick_device
+from saccade.training.settings import Settings
+
+SAMPLES = 200  # images that the constants of a data set are estimated from
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do, as JSON values; `origins` says of each choice where it came from."""
+
+    task: str
+    model: str
+    arguments: dict[str, Any]
+    inputs: Inputs
+    preprocess: dict[str, Any]
+    policy: dict[str, Any]
+    mix: dict[str, float]
+    batch: int
+    settings: Settings
+    monitor: str
+    device: str = "auto"
+    workers: int = 2
+    cache_bytes: int | None = None
+    origins: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "inputs": self.inputs._asdict()}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        given = dict(stored["inputs"])
+        inputs = Inputs(given["channels"], tuple(given["size"]), tuple(given["mean"]), tuple(given["std"]))
+        return cls(**{**stored, "inputs": inputs, "settings": Settings.from_dict(stored["settings"])})
+
+    def flat(self) -> dict[str, Any]:
+        """Every value under one name, for config.toml and the table on the screen."""
+        nested = {f"model.{k}": v for k, v in self.arguments.items()} | {f"augment.{k}": v for k, v in self.policy.items()}
+        own = {"task": self.task, "model": self.model, "size": list(self.inputs.size), "channels": self.inputs.channels, "batch": self.batch}
+        own |= {"monitor": self.monitor, "device": self.device, "workers": self.workers, "cache_bytes": self.cache_bytes, **self.mix}
+        own |= {_OPTION_OF.get(k, k): v for k, v in asdict(self.settings).items()}
+        return own | {f"preprocess.{k}": v for k, v in self.preprocess.items() if k != "size"} | nested
+
+    def build(self, space: LabelSpace) -> Model:
+        """The network with its first weights, which follow from the seed alone."""
+        torch.manual_seed(self.settings.seed)
+        return build(self.task, self.model, self.inputs, space, self.arguments)
+
+
+_OPTION_OF = {"rate": "lr", "save_every_s": "save_every"}
+
+
+class Chooser:
+    """Takes the user's value where there is one, else ours, and remembers which."""
+
+    def __init__(self, options: TrainOptions) -> None:
+        self.options, self.origins = options, {}
+
+    def __call__(self, name: str, ours: Any, why: str = "") -> Any:
+        given = getattr(self.options, name)
+        if name in self.options.given and given is not None:
+            self.origins[name] = "user"
+            return given
+        self.origins[name] = f"auto: {why}" if why else "default"
+        return ours
+
+
+def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
+    """All choices but the number of epochs, which a budget decides after the speed is known (see `jobs.train`)."""
+    choose, task = Chooser(options), find_task(options.task)
+    n = len(prepared.split.train)
+    model = choose("model", next(iter(task.models)))
+    typical = typical_size(prepared)
+    size = _size(options, choose, input_size(model, typical), typical)
+    train = prepared.part("train")
+    preprocess = Preprocess(size=size, channels=prepared.dataset.channels, value_range=prepared.dataset.value_range)
+    mean, std = constants(train, preprocess)
+    inputs = Inputs(prepared.dataset.channels, size, mean, std)
+    policy, mix = augmentation(options, choose, prepared.space.names, n)
+    arguments = network_arguments(options, choose, model)
+    batch = int(choose("batch", batch_size(n), f"{n} training images"))
+    settings = learning(options, choose, batch, n)
+    device = pick_device(options.device)
+    settings = replace(settings, precision=precision(options, choose, device, multiply_adds(build(options.task, model, inputs, prepared.space, arguments), inputs)))
+    workers = int(choose("workers", 2, "threads that read while the network computes"))
+    cache = memory(options.cache) if options.cache is not None else None
+    choose.origins["cache_bytes"] = "user" if options.cache is not None else "auto: a quarter of the free memory, at most 2 GB"
+    monitor = choose("monitor", task.monitor if prepared.split.val else "train_loss")
+    return Plan(
+        options.task, model, arguments, inputs, preprocess.to_dict(), policy.to_dict(), mix, batch, settings, monitor, str(device), workers, cache, choose.origins
+    )
+
+
+def typical_size(prepared: Prepared) -> tuple[int, int]:
+    """The median height and width of the images, from the headers of a sample."""
+    dataset = prepared.dataset
+    places = np.linspace(0, len(dataset) - 1, min(SAMPLES, len(dataset))).astype(int)
+    sizes = [header(r.path).size if (r := dataset.records[i]).index is None else dataset.read(int(i)).shape[:2] for i in places]
+    return int(statistics.median(s[0] for s in sizes)), int(statistics.median(s[1] for s in sizes))
+
+
+def _size(options: TrainOptions, choose: Chooser, ours: tuple[int, int], typical: tuple[int, int]) -> tuple[int, int]:
+    chosen = choose("size", ours, f"images are typically {typical[0]}x{typical[1]}")
+    if isinstance(chosen, str):
+        parts = chosen.replace("x", ",").split(",")
+        if not 1 <= len(parts) <= 2 or not all(p.strip().isdigit() and 4 <= int(p) <= 8192 for p in parts):
+            raise UsageError("USE-VALUE", f"{chosen}, expected one number or height,width, each 4 to 8192", where="--size")
+        return int(parts[0]), int(parts[-1])
+    return ours
+
+
+def constants(train: Any, preprocess: Preprocess) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel over a sample of the training images, as the network will see them."""
+    places = np.linspace(0, len(train) - 1, min(SAMPLES, len(train))).astype(int)
+    images = []
+    for i in places:
+        pixels = train.read(int(i), size=preprocess.size)
+        images.append(preprocess.apply(pixels, preprocess.geometry(pixels.shape[:2])).flatten(1))
+    every = torch.cat(images, 1)
+    mean, std = every.mean(1), every.std(1).clamp_min(1e-3)
+    return tuple(round(float(v), 5) for v in mean), tuple(round(float(v), 5) for v in std)
+
+
+def batch_size(n: int) -> int:
+    """Images a step: small sets need many steps.
+
+    >>> [batch_size(n) for n in (300, 1_000, 5_000, 60_000)]
+    [32, 32, 64, 128]
+    """
+    return 32 if n < 3_000 else 64 if n < 20_000 else 128
+
+
+def augmentation(options: TrainOptions, choose: Chooser, names: tuple[str, ...], n: int) -> tuple[Policy, dict[str, float]]:
+    """The random changes of the training images: the policy (one matrix, one colour matrix, cut-out) and the mixing of batches."""
+    policy = default_policy(names)
+    choose.origins["augment"] = "user" if "augment" in options.given else "auto: by the class names"
+    if options.augment != "auto":
+        policy = Policy.named(options.augment, names)
+    if options.flip is not None:
+        policy = replace(policy, flip=options.flip)
+    for name in ("augment.flip",):
+        choose.origins[name] = "user" if options.flip is not None else "auto: digits, letters and text are not mirrored"
+    mix = {"mixup": float(choose("mixup", 0.0)), "cutmix": float(choose("cutmix", 0.0))}
+    return policy, mix
+
+
+def network_arguments(options: TrainOptions, choose: Chooser, model: str) -> dict[str, Any]:
+    """The network's arguments: the recipe's for the default network, and the user's `--set name=value`."""
+    ours: dict[str, Any] = {"label_smoothing": 0.1, "dropout": 0.2} if model == "small" else {}
+    for name in ours:
+        choose.origins[f"model.{name}"] = "auto: the default network's recipe"
+    for text in options.set:
+        name, equals, value = text.removeprefix("model.").partition("=")
+        if not equals:
+            raise UsageError("USE-VALUE", f"{text}, expected name=value such as dropout=0.3", where="--set")
+        ours[name] = _parsed(value)
+        choose.origins[f"model.{name}"] = "user"
+    return ours
+
+
+def _parsed(text: str) -> Any:
+    import json
+
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def learning(options: TrainOptions, choose: Chooser, batch: int, n: int) -> Settings:
+    """The numbers of `fit`, but for the epochs and the precision."""
+    optimiser = choose("optimiser", "adamw")
+    adaptive = "adam" in optimiser
+    ours = (2e-3 if adaptive else 0.05) * max(1.0, batch / 64) ** (0.5 if adaptive else 1.0)
+    given = choose("lr", None, f"for {optimiser} at batch {batch}")
+    if given in (None, "find"):
+        rate = ours
+    else:
+        try:
+            rate = float(given)
+        except ValueError:
+            raise UsageError("USE-VALUE", f"{given}, expected a number such as 0.001, or find", where="--lr") from None
+    steps = max(1, n // batch)
+    return Settings(
+        epochs=1,
+        rate=rate,
+        optimiser=optimiser,
+        momentum=choose("momentum", 0.9),
+        weight_decay=choose("weight_decay", 0.05 if adaptive else 5e-4),
+        schedule=choose("schedule", "cosine"),
+        warmup=choose("warmup", 0.05),
+        clip=choose("clip", 0.0),
+        accumulate=choose("accumulate", 1),
+        ema=choose("ema", 0.99 if steps < 200 else 0.998),
+        patience=choose("patience", 0),
+        keep=choose("keep", "last", "with an averaged, annealed network the last epoch is as good as any, and choosing among noisy ones costs"),
+        save_every_s=options.save_every,
+        seed=choose("seed", 0),
+    )
+
+
+def precision(options: TrainOptions, choose: Chooser, device: torch.device, work: float) -> Any:
+    if options.precision != "auto":
+        choose.origins["precision"] = "user"
+        return options.precision
+    found = auto_precision(device, work)
+    choose.origins["precision"] = f"auto: {work / 1e6:.0f} million multiply-adds an image on {device.type}"
+    return found
+
+
+def multiply_adds(model: Model, inputs: Inputs) -> float:
+    """Multiply-adds of the network for one image, counted by torch."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    was_training = model.training
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        model.eval().outputs(torch.zeros(1, inputs.channels, *inputs.size), torch.tensor([inputs.size]))
+    model.train(was_training)
+    return counter.get_total_flops() / 2
+
+
+def enough_epochs(n: int) -> int:
+    """As many epochs as help: small sets are seen often, large ones less; what a run without a budget does, and the most that one with a budget does.
+
+    >>> [enough_epochs(n) for n in (200, 1_000, 10_000, 60_000)]
+    [150, 80, 40, 20]
+    """
+    return int(np.clip(round(80 * (1_000 / n) ** (0.4 if n < 1_000 else 0.3)), 10, 150)) if n < 1_000 else int(np.clip(round(80 * (1_000 / n) ** 0.33), 10, 80))

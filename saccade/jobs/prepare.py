@@ -1,0 +1,104 @@
+"""From DATA to what can be trained on: opened, checked, refused when it is bad, and split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from saccade.core import IGNORE, LabelSpace
+from saccade.data.check import CheckReport, check
+from saccade.data.dataset import ImageDataset
+from saccade.data.open import open_dataset
+from saccade.data.split import Split, make_split, read_split
+from saccade.errors import DataError
+from saccade.jobs.options import TrainOptions
+from saccade.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked data set, its parts (places in `dataset.records`) and the report on its problems."""
+
+    dataset: ImageDataset
+    split: Split
+    report: CheckReport
+
+    @property
+    def space(self) -> LabelSpace:
+        return self.dataset.spaces["label"]
+
+    def part(self, name: str) -> ImageDataset:
+        """The records of train, val or test."""
+        return self.dataset.subset(getattr(self.split, name))
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Images of each class in each part that has any."""
+        found = {}
+        for name in ("train", "val", "test"):
+            places = getattr(self.split, name)
+            if places:
+                ids = Counter(t.index for i in places if (t := self.dataset.records[i].targets.get("label")) is not None)
+                found[name] = {self.space.names[k]: ids.get(k, 0) for k in range(len(self.space))}
+        return found
+
+
+def open_checked(options: TrainOptions, run: RunFolder) -> tuple[ImageDataset, CheckReport]:
+    """Opens the data, reads every file and lets only a usable set through. Raises DataError."""
+    found = open_dataset(options.data, format=options.format, group=options.group, label=options.label)
+    run.event("opened", name=found.name, format=found.format, reason=found.reason, images=len(found))
+    report = check(found, max_pixels=options.max_pixels, progress=lambda done, total: run.event("step", phase="check", n=done, total=total))
+    report.write_csv(run.path / "data_problems.csv")
+    run.event("check", images=len(report.dataset), classes=len(report.dataset.spaces["label"]), problems=problem_counts(report))
+    report.gate(options.max_bad, allow_leak=options.allow_leak)
+    return report.dataset, report
+
+
+def problem_counts(report: CheckReport) -> dict[str, int]:
+    return dict(Counter(problem.code for problem in report.problems))
+
+
+def prepare(options: TrainOptions, run: RunFolder) -> Prepared:
+    """Opens, checks and splits. Raises DataError DATA-SMALL when a part would be empty."""
+    dataset, report = open_checked(options, run)
+    if options.split is not None:
+        split = read_split(options.split, dataset)
+    else:
+        split = make_split(dataset, test=options.test or None, val=0.15 if options.val is None else options.val, seed=options.seed, order=options.order)
+    prepared = Prepared(dataset, split, report)
+    labelled = [i for i in split.train if known(dataset, i)]
+    if len(labelled) < 2:
+        raise DataError("DATA-SMALL", f"{len(labelled)} labelled images to train on", where=str(options.data))
+    run.event("split", reason=split.reason, **{name: len(getattr(split, name)) for name in ("train", "val", "test")})
+    return prepared
+
+
+def known(dataset: ImageDataset, place: int) -> bool:
+    target = dataset.records[place].targets.get("label")
+    return target is not None and target.index != IGNORE
+
+
+def write_data(run: RunFolder, prepared: Prepared, preprocess: dict[str, Any]) -> None:
+    """data.json: everything the report and a resumed run must know of the data."""
+    from saccade import storage
+
+    dataset, split = prepared.dataset, prepared.split
+    storage.write_json(
+        run.path / "data.json",
+        {
+            "name": dataset.name,
+            "root": str(Path(dataset.root).resolve()),
+            "format": dataset.format,
+            "reason": dataset.reason,
+            "fingerprint": dataset.fingerprint,
+            "classes": list(prepared.space.names),
+            "channels": dataset.channels,
+            "counts": prepared.counts(),
+            "split_reason": split.reason,
+            "split": {name: [dataset.records[i].id for i in getattr(split, name)] for name in ("train", "val", "test")},
+            "groups": {r.id: r.group for r in dataset.records if r.group is not None},
+            "preprocess": preprocess,
+            "problems": problem_counts(prepared.report),
+        },
+    )

@@ -1,0 +1,239 @@
+"""`train`: DATA becomes a run folder with a model, its numbers, and a report.
+
+The events told to the listeners, in order: start, opened, check, split, plan (every value with its origin), selftest, speed,
+step (often: n, total, loss, and phase while something else than training is under way), epoch, alert, checkpoint, evaluate, floors,
+report, end (status, exit).
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from saccade.core import Batch, Model
+from saccade.data.augment import Mix, Policy
+from saccade.data.loader import Loader
+from saccade.data.preprocess import Preprocess
+from saccade.errors import InterruptedRun, ResourceError, SaccadeError
+from saccade.inference.evaluate import Evaluation
+from saccade.jobs import finish as finishing
+from saccade.jobs.options import TrainOptions, seconds
+from saccade.jobs.plan import Plan, enough_epochs, make_plan
+from saccade.jobs.prepare import Prepared, prepare, write_data
+from saccade.tasks import find_task
+from saccade.training.engine import Engine, set_threads
+from saccade.training.fit import Feeds, fit
+from saccade.training.probes import epochs_in, find_rate, measure_speed, overfits
+from saccade.training.run_folder import Listener, RunFolder, new_folder
+
+DEFAULT_BUDGET = "10m"
+SELFTEST_IMAGES = 8
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run: its folder, and its metrics {key: {value, low, high, n}}."""
+
+    path: Path
+    metrics: dict[str, Any]
+    evaluated: str
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model.saccade"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+
+def run_train(options: TrainOptions, *, listeners: Sequence[Listener] = (), argv: Sequence[str] | None = None) -> RunResult:
+    """Trains, or goes on with a run. Raises SaccadeError of every kind; run.json then says how the run ended."""
+    if options.resume is not None:
+        from saccade.jobs.resume import run_resume
+
+        return run_resume(options, listeners=listeners)
+    if options.folds:
+        from saccade.jobs.folds import run_folds
+
+        return run_folds(options, listeners=listeners, argv=argv)
+    began = time.monotonic()
+    find_task(options.task)
+    stem = Path(options.data).name.split(".")[0] or "data"
+    run = RunFolder(new_folder(options.out, options.model or "small", stem, options.name), listeners=tuple(listeners))
+    threads = set_threads(options.threads)
+    begin(run, options, argv, threads)
+    with ending(run):
+        prepared = prepare(options, run)
+        return train_prepared(options, prepared, run, began=began)
+
+
+def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *, began: float) -> RunResult:
+    """Plans, builds, trains and finishes, on data that is ready."""
+    plan = make_plan(options, prepared)
+    engine = Engine(plan.device, plan.settings.precision)
+    model = plan.build(prepared.space)
+    feeds = make_feeds(plan, prepared)
+    plan = with_rate(plan, options, model, feeds, run, engine)
+    if options.selftest:
+        selftest(model, plan, prepared, run, engine)
+    plan = with_epochs(plan, options, prepared, model, feeds, run, engine, began)
+    write_data(run, prepared, plan.preprocess)
+    run.write_config(plan.flat(), plan.origins)
+    parameters = sum(p.numel() for p in model.parameters())
+    run.update(plan=plan.to_dict(), model=plan.model, monitor=plan.monitor, precision=plan.settings.precision, parameters=parameters, fingerprint=prepared.dataset.fingerprint)
+    run.event("plan", values=plan.flat(), origins=plan.origins, parameters=parameters)
+    return train_planned(plan, model, feeds, prepared, run, engine, floors=options.floors)
+
+
+def train_planned(plan: Plan, model: Model, feeds: Feeds, prepared: Prepared, run: RunFolder, engine: Engine, *, floors: bool) -> RunResult:
+    """Everything after the plan is stored: what a resumed run does too."""
+    task = find_task(plan.task)
+    metrics = {task.head: lambda: task.metric(prepared.space)} if feeds.val is not None else {}
+    monitor = plan.monitor if feeds.val is not None else "train_loss"
+    fit(model, feeds, settings=plan.settings, run=run, engine=engine, metrics=metrics, monitor=monitor)
+    progress = [row for row in run.rows() if row.get("best")]
+    run.update(best={"epoch": progress[-1]["epoch"], "value": progress[-1].get(monitor)} if progress else None)
+    for problem in (feeds.train.problems if isinstance(feeds.train, Loader) else ())[:20]:
+        run.alert(problem.code, f"{problem.where}: {problem.got}")
+    evaluation = finishing.finish(model, plan, prepared, run, engine, floors=floors)
+    return result(run, evaluation)
+
+
+def result(run: RunFolder, evaluation: Evaluation) -> RunResult:
+    """Ends the run well: the report is written last, because it tells how the run ended."""
+    run.end("done", 0)
+    finishing.write_report(run)
+    return RunResult(run.path, run.info["metrics"], run.info["evaluated"])
+
+
+def make_feeds(plan: Plan, prepared: Prepared) -> Feeds:
+    """The loaders of a plan: training images shuffled, changed and mixed; validation images as they are."""
+    train = Loader(
+        prepared.part("train"),
+        Preprocess.from_dict(plan.preprocess),
+        batch_size=plan.batch,
+        policy=Policy.from_dict(plan.policy),
+        mix=Mix(**plan.mix) if any(plan.mix.values()) else None,
+        shuffle=True,
+        seed=plan.settings.seed,
+        threads=plan.workers,
+        cache_bytes=plan.cache_bytes,
+    )
+    val = finishing.watch_loader(plan, prepared.part("val")) if prepared.split.val else None
+    return Feeds(train, val)
+
+
+def with_rate(plan: Plan, options: TrainOptions, model: Model, feeds: Feeds, run: RunFolder, engine: Engine) -> Plan:
+    """The plan with the learning rate of the range test, where it was asked for."""
+    if options.lr != "find":
+        return plan
+    curve = find_rate(model, feeds.train, settings=plan.settings, engine=engine)
+    lines = ["rate,loss", *(f"{r:.6g},{v:.6g}" for r, v in zip(curve.rates, curve.losses, strict=True))]
+    (run.path / "lr_finder.csv").write_text("\n".join(lines) + "\n")
+    run.event("rate", rate=curve.rate)
+    return replace(plan, settings=replace(plan.settings, rate=curve.rate), origins={**plan.origins, "lr": "auto: range test, see lr_finder.csv"})
+
+
+def selftest(model: Model, plan: Plan, prepared: Prepared, run: RunFolder, engine: Engine) -> None:
+    """Can a copy of the network fit eight images? An alert when it cannot."""
+    batch = few_images(plan, prepared)
+    found = overfits(model, batch, settings=plan.settings, engine=engine)
+    run.event("selftest", **found._asdict())
+    if not found.passed:
+        run.alert("RUN-SELFTEST", f"the loss went from {found.first:.3g} to {found.last:.3g} in {found.steps} steps")
+
+
+def few_images(plan: Plan, prepared: Prepared) -> Batch:
+    """Eight training images, of as many classes as there are."""
+    train, chosen, seen = prepared.part("train"), [], {}
+    for place, record in enumerate(train.records):
+        if (target := record.targets.get("label")) is not None and target.known:
+            seen.setdefault(target.index, []).append(place)
+    while len(chosen) < SELFTEST_IMAGES and any(seen.values()):
+        for places in seen.values():
+            if places and len(chosen) < SELFTEST_IMAGES:
+                chosen.append(places.pop(0))
+    loader = Loader(train.subset(chosen), Preprocess.from_dict(plan.preprocess), batch_size=len(chosen), threads=0)
+    return next(iter(loader.epoch(0)))
+
+
+def with_epochs(plan: Plan, options: TrainOptions, prepared: Prepared, model: Model, feeds: Feeds, run: RunFolder, engine: Engine, began: float) -> Plan:
+    """The plan with its epochs: the user's, or what the budget allows at the speed measured, but never more than help."""
+    n, val = len(prepared.split.train), len(prepared.split.val)
+    if options.epochs is not None:
+        return replace(plan, settings=replace(plan.settings, epochs=int(options.epochs)), origins={**plan.origins, "epochs": "user"})
+    budget = options.budget or DEFAULT_BUDGET
+    speed = measure_speed(model, feeds.train, settings=plan.settings, engine=engine)
+    test = len(getattr(prepared.split, finishing.evaluated_part(prepared)))
+    after = 5 + (finishing.FLOOR_SECONDS if options.floors else 0) * min(1.0, n / 2000) + 2 * speed.first_s * (test + val)
+    left = seconds(budget) - (time.monotonic() - began) - after
+    fits, most = epochs_in(left, speed, train_images=n, val_images=val), enough_epochs(n)
+    run.event("speed", images_per_s=round(1 / speed.later_s, 1), budget=budget, epochs=fits, most=most)
+    why = f"auto: {1 / speed.later_s:.0f} images/s in a budget of {budget}" if fits < most else f"auto: enough for {n} images"
+    if fits == 1 and left < n * speed.later_s:
+        run.alert("RUN-BUDGET", f"one epoch takes {n * speed.later_s:.0f} s, {max(0, left):.0f} s are left of {budget}")
+    return replace(plan, settings=replace(plan.settings, epochs=min(fits, most)), origins={**plan.origins, "epochs": why})
+
+
+def begin(run: RunFolder, options: TrainOptions, argv: Sequence[str] | None, threads: int) -> None:
+    from importlib.metadata import version
+
+    versions = {name: version(name) for name in ("saccade", "torch", "numpy", "opencv-python-headless", "pillow", "lightning-fabric")}
+    versions["python"] = sys.version.split()[0]
+    words = list(argv) if argv is not None else as_words(options)
+    run.begin(
+        task=options.task,
+        started=time.time(),
+        seed=options.seed,
+        threads=threads,
+        versions=versions,
+        argv=words,
+        command=shlex.join(words),
+        options=options.model_dump(mode="json", exclude_unset=True),
+    )
+    run.event("start", **{k: run.info[k] for k in ("argv", "versions", "seed", "threads")}, path=str(run.path))
+
+
+def as_words(options: TrainOptions) -> list[str]:
+    """The command line that gives these options."""
+    words = ["saccade", "train", options.data]
+    for name, value in options.model_dump(mode="json", exclude_unset=True).items():
+        flag = f"--{name.replace('_', '-')}"
+        if name == "data" or value is None:
+            continue
+        if isinstance(value, bool):
+            words.append(flag if value else f"--no-{name.replace('_', '-')}")
+        else:
+            words += [word for item in (value if isinstance(value, list) else [value]) for word in (flag, str(item))]
+    return words
+
+
+class ending:
+    """Writes into run.json how the run ended, whatever ended it."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: Any) -> None:
+        if problem is None:
+            return
+        status, code = "failed", 1
+        if isinstance(problem, KeyboardInterrupt | InterruptedRun):
+            status, code = "interrupted", getattr(problem, "exit", 130)
+        elif isinstance(problem, SaccadeError):
+            code = problem.exit
+        try:
+            self.run.end(status, code, str(problem))
+        except (ResourceError, OSError):
+            return  # the disk is full or gone: the first error is the one to tell
+
+
