@@ -71,7 +71,6 @@ def resnet_cifar(
     space: LabelSpace,
     *,
     depth: int,
-    plain: bool = False,
     shortcut: Literal["zero_pad", "projection"] = "zero_pad",
     dropout: Share = 0.0,
     label_smoothing: Share = 0.0,
@@ -80,15 +79,29 @@ def resnet_cifar(
     """The CIFAR-10 networks of He, Zhang, Ren, Sun, "Deep residual learning for image recognition", CVPR 2016, section 4.2 and table 6.
 
     Published (parameters, test error on CIFAR-10): resnet20 0.27 M, 8.75 %; resnet32 0.46 M, 7.51 %; resnet44 0.66 M, 7.17 %;
-    resnet56 0.85 M, 6.97 %; resnet110 1.7 M, 6.43 %. Plain nets: from 20 to 56 layers the training error rises (figure 6).
+    resnet56 0.85 M, 6.97 %; resnet110 1.7 M, 6.43 %.
     shortcut: option A ("zero_pad", the paper's here) or B ("projection").
-    Deviations: images are normalised by the mean and deviation of each channel, not by the mean image; of plain nets
-    the shortcut argument is meaningless and raises ValueError when given.
+    Deviation: images are normalised by the mean and deviation of each channel, not by the mean image.
     """
-    if plain and shortcut != "zero_pad":
-        raise ValueError("a plain net has no shortcuts: leave shortcut out")
-    backbone = CifarResNet(inputs, depth=depth, shortcut=shortcut, plain=plain)
+    backbone = CifarResNet(inputs, depth=depth, shortcut=shortcut)
     return _model(backbone, space, dropout=dropout, label_smoothing=label_smoothing, class_weights=class_weights)
+
+
+def plain_cifar(
+    inputs: Inputs,
+    space: LabelSpace,
+    *,
+    depth: int,
+    dropout: Share = 0.0,
+    label_smoothing: Share = 0.0,
+    class_weights: ClassWeights = None,
+) -> Model:
+    """The plain networks of He, Zhang, Ren, Sun, "Deep residual learning for image recognition", CVPR 2016, section 4.2 and figure 6.
+
+    The layers and parameters of the residual networks of the same depth, without shortcuts: from 20 to 56 layers the
+    training error rises (figure 6, left), and with 110 layers it stays above 60 %. Deviation: as for `resnet_cifar`.
+    """
+    return _model(CifarResNet(inputs, depth=depth, plain=True), space, dropout=dropout, label_smoothing=label_smoothing, class_weights=class_weights)
 
 
 def resnet(

@@ -11,7 +11,7 @@ import torch
 from saccade.core import EMPTY, Inputs, LabelSpace, Model
 from saccade.errors import ModelError, SaccadeError, UsageError, nearest
 from saccade.models.arguments import HINTS, checked, defaults, schema
-from saccade.models.classify import lenet5, resnet, resnet_cifar, small
+from saccade.models.classify import lenet5, plain_cifar, resnet, resnet_cifar, small
 
 Builder = Callable[..., Model]
 
@@ -25,9 +25,9 @@ MODELS: dict[str, dict[str, Builder]] = {
         "resnet44": partial(resnet_cifar, depth=44),
         "resnet56": partial(resnet_cifar, depth=56),
         "resnet110": partial(resnet_cifar, depth=110),
-        "plain20": partial(resnet_cifar, depth=20, plain=True, shortcut="zero_pad"),
-        "plain56": partial(resnet_cifar, depth=56, plain=True, shortcut="zero_pad"),
-        "plain110": partial(resnet_cifar, depth=110, plain=True, shortcut="zero_pad"),
+        "plain20": partial(plain_cifar, depth=20),
+        "plain56": partial(plain_cifar, depth=56),
+        "plain110": partial(plain_cifar, depth=110),
         "resnet18": partial(resnet, depth=18),
         "resnet34": partial(resnet, depth=34),
         "resnet50": partial(resnet, depth=50),
@@ -146,7 +146,7 @@ def input_size(name: str, typical: tuple[int, int]) -> tuple[int, int]:
     short = min(typical)
     if function is lenet5:
         return (28, 28) if typical == (28, 28) else (32, 32)
-    if function is resnet_cifar:
+    if function in (resnet_cifar, plain_cifar):
         return (32, 32)
     if function is resnet:
         return (min(224, max(32, short)),) * 2

@@ -124,9 +124,9 @@ class ResidualBlock(nn.Module):
         """Starts the residual at nought, so that the block begins as its shortcut: the scale of the last norm, or the last kernel."""
         last = self.residual[-1]
         assert isinstance(last, ConvNorm)
-        start = last.conv.weight if isinstance(last.norm, nn.Identity) else last.norm.weight
-        assert isinstance(start, Tensor)
-        nn.init.zeros_(start)
+        for start in last.conv.parameters() if isinstance(last.norm, nn.Identity) else [last.norm.weight]:
+            assert isinstance(start, Tensor)
+            nn.init.zeros_(start)
 
 
 class BasicBlock(ResidualBlock):

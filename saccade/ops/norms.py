@@ -30,7 +30,8 @@ def group_norm(norm: nn.GroupNorm, x: Tensor, extent: Tensor | None) -> Tensor:
         return _applied(norm, x)
     n, c, h, w = x.shape
     data = inside(extent, h, w)[:, :, None]  # (N, 1, 1, H, W)
-    groups = x.float().view(n, norm.num_groups, c // norm.num_groups, h, w)
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))  # bfloat16 sums of squares are too coarse
+    groups = wide.view(n, norm.num_groups, c // norm.num_groups, h, w)
     count = (extent.prod(1) * (c // norm.num_groups)).clamp_min(1).view(n, 1, 1, 1, 1)
     mean = (groups * data).sum((2, 3, 4), keepdim=True) / count
     variance = ((groups - mean).square() * data).sum((2, 3, 4), keepdim=True) / count

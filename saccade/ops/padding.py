@@ -57,4 +57,5 @@ def inside(extent: Tensor, height: int, width: int) -> Tensor:
 
 def clear(x: Tensor, extent: Tensor | None, fill: float = 0.0) -> Tensor:
     """(N, C, H, W) with every cell beyond the extent set to `fill`; x itself when nothing is padded."""
-    return x if extent is None else x.masked_fill(~inside(extent, *x.shape[-2:]), fill)
+    # torch.where and not masked_fill, which would turn channels_last into contiguous
+    return x if extent is None else torch.where(inside(extent, *x.shape[-2:]), x, fill)

@@ -64,18 +64,18 @@ class Classify(Head[ClassifyOut, Label]):
         return ClassifyOut(self.output(self.hidden(self.dropout(self.pooled(features)))))
 
     def loss(self, out: ClassifyOut, targets: Sequence[Label]) -> dict[str, Tensor]:
-        """{"cross_entropy"}: in float32, soft truths included; a batch of ignored labels gives 0 with a gradient of 0."""
-        truth = truth_matrix(targets, self.classes, out.logits.device)
+        """{"cross_entropy"}: in float32 at least, soft truths included; a batch of ignored labels gives 0 with a gradient of 0."""
+        logits, truth = full(out.logits), truth_matrix(targets, self.classes, out.logits.device)
         if truth is None:
-            return {"cross_entropy": out.logits[:0].float().sum()}
+            return {"cross_entropy": logits[:0].sum()}
         if self.label_smoothing:
             known = truth.sum(1, keepdim=True)  # an ignored row stays ignored
             truth = truth * (1 - self.label_smoothing) + known * (self.label_smoothing / self.classes)
-        return {"cross_entropy": cross_entropy(torch.log_softmax(out.logits.float(), 1), truth, self.weights)}
+        return {"cross_entropy": cross_entropy(torch.log_softmax(logits, 1), truth, self.weights)}
 
     def decode(self, out: ClassifyOut, meta: Sequence[Meta]) -> list[Label]:
         """The most probable class with the whole distribution, on the CPU."""
-        return labels(torch.softmax(out.logits.detach().float(), 1))
+        return labels(torch.softmax(full(out.logits.detach()), 1))
 
 
 def pooled(features: Features, level: Level, pool: Pool, reach: int) -> Tensor:
@@ -86,6 +86,11 @@ def pooled(features: Features, level: Level, pool: Pool, reach: int) -> Tensor:
     extent = extent if extent is None else cells(extent, level.stride, reach)
     parts = ([] if pool == "max" else [global_average(last, extent)]) + ([] if pool == "average" else [global_max(last, extent)])
     return torch.cat(parts, 1)
+
+
+def full(x: Tensor) -> Tensor:
+    """x in float32 at least: half precision is too coarse for a sum of exponentials."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def truth_matrix(targets: Sequence[Label], classes: int, device: torch.device) -> Tensor | None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from saccade.core import Features, Head, Level, Meta
-from saccade.nn.heads.classify import ClassifyOut, checked_weights, labels, pooled, truth_matrix
+from saccade.nn.heads.classify import ClassifyOut, checked_weights, full, labels, pooled, truth_matrix
 from saccade.ops.losses import cross_entropy
 from saccade.targets.label import Label
 
@@ -41,7 +41,7 @@ class RadialBasis(Head[ClassifyOut, Label]):
         self.register_buffer("codes", codes(classes, level.channels))
 
     def forward(self, features: Features) -> ClassifyOut:
-        x = pooled(features, self.level, "average", self.reach).float()  # (N, 84)
+        x = full(pooled(features, self.level, "average", self.reach))  # (N, 84)
         return ClassifyOut(-(x[:, None] - self.codes).square().sum(2))
 
     def loss(self, out: ClassifyOut, targets: Sequence[Label]) -> dict[str, Tensor]:
