@@ -13,21 +13,17 @@ from __future__ import annotations
 import io
 import math
 import os
-import re
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-import simplejpeg
+from PIL import Image
 
-from saccade.data import image_file, pixels
+from saccade.data import image_file, jpeg, pixels
 from saccade.data.image_header import MAX_PIXELS, WHOLE, Header, coded, open_header, quiet, with_frames
 from saccade.data.likeness import content_hash, near, near_pairs, tiny
 from saccade.errors import DataError, Problem, UsageError
 
 __all__ = ["MAX_PIXELS", "Header", "Picture", "content_hash", "header", "near", "near_pairs", "raw_range", "read_image", "tiny"]
-
-_SCANS = 500  # of a progressive JPEG; each may cost a pass over all its pixels
-_EXTRA = re.compile(r"(\d+) extraneous bytes")  # libjpeg's words for padding between the pixels and the next marker
 
 
 class Picture(NamedTuple):
@@ -55,8 +51,8 @@ def header(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Hea
     """
     where = os.fspath(path)
     with image_file.open_regular(path) as file, coded(where, file):
-        image, found = open_header(file, where, max_pixels)
-        return with_frames(image, found, where, os.fstat(file.fileno()).st_size)
+        opened, found = open_header(file, where, max_pixels)
+        return with_frames(opened, found, where, os.fstat(file.fileno()).st_size)
 
 
 @quiet
@@ -84,11 +80,11 @@ def read_image(
     with image_file.open_regular(path) as file:
         stream = _whole(file, where)
         with coded(where, stream):
-            image, found = open_header(stream, where, max_pixels)
+            opened, found = open_header(stream, where, max_pixels)
             h, w = at_least or found.size
             wish = _Wish(channels, (w, h) if found.orientation >= 5 else (h, w), value_range)
-            decoded, notes = _decode(image, found, stream, where, wish)
-            found = with_frames(image, found, where, stream.seek(0, os.SEEK_END))
+            decoded, notes = _decode(opened, found, stream, where, wish)
+            found = with_frames(opened, found, where, stream.seek(0, os.SEEK_END))
     turned = pixels.orient(decoded, 1 if found.format == "TIFF" else found.orientation)  # Pillow has turned a TIFF
     return Picture(np.ascontiguousarray(pixels.with_channels(turned, channels)), found.size, found.problems + notes)
 
@@ -100,10 +96,10 @@ def raw_range(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> 
     with image_file.open_regular(path) as file:
         stream = _whole(file, where)
         with coded(where, stream):
-            image, found = open_header(stream, where, max_pixels)
+            opened, found = open_header(stream, where, max_pixels)
             if found.bits <= 8:
                 return None
-            raw, _ = _deep(image, found, stream, where)
+            raw, _ = _deep(opened, found, stream, where)
     raw = raw[..., : found.channels]
     return float(raw.min()), float(raw.max())
 
@@ -119,62 +115,24 @@ def _whole(file: BinaryIO, where: str) -> BinaryIO:
     return io.BytesIO(data)
 
 
-def _decode(image: Any, found: Header, stream: BinaryIO, where: str, wish: _Wish) -> tuple[np.ndarray, tuple[Problem, ...]]:
+def _decode(opened: Any, found: Header, stream: BinaryIO, where: str, wish: _Wish) -> tuple[np.ndarray, tuple[Problem, ...]]:
     """Pixels as stored, and what was met on the way."""
     notes: tuple[Problem, ...] = ()
-    if found.format == "JPEG":
-        if "progressive" in image.info:
-            _limit_scans(stream, where)
-        decoded, notes = _decode_jpeg(stream, found, where, wish)
+    if isinstance(opened, jpeg.JpegHeader):
+        stream.seek(0)
+        decoded, notes = jpeg.decode(stream.read(), opened, where, grey=wish.channels == 1, at_least=wish.least)
         if decoded is not None:
             return decoded, notes
-        image.draft(None, (max(1, wish.least[1]), max(1, wish.least[0])))
+        opened = Image.open(stream, formats=("JPEG",))
+        opened.draft(None, (max(1, wish.least[1]), max(1, wish.least[0])))
     if found.bits > 8:
-        raw, declared = _deep(image, found, stream, where)
+        raw, declared = _deep(opened, found, stream, where)
         return pixels.scale(raw, declared, wish.value_range, where), notes + _tail(found.format, stream, where)
-    _load(image, found, stream, where)
-    decoded, transparent = pixels.shallow(image)
+    _load(opened, found, stream, where)
+    decoded, transparent = pixels.shallow(opened)
     if transparent:
         notes += (Problem("IMG-ALPHA", where),)
     return decoded, notes + _tail(found.format, stream, where)
-
-
-def _limit_scans(stream: BinaryIO, where: str) -> None:
-    stream.seek(0)
-    if stream.read().count(b"\xff\xda") > _SCANS:
-        raise DataError("IMG-BOMB", f"more than {_SCANS} scans", where=where)
-
-
-def _decode_jpeg(stream: BinaryIO, found: Header, where: str, wish: _Wish) -> tuple[np.ndarray | None, tuple[Problem, ...]]:
-    """The fast path: decoded at 1/8 to 8/8 of its size, strictly. None when libjpeg-turbo does not read this kind."""
-    stream.seek(0)
-    data = stream.read()
-    space = "CMYK" if found.mode == "CMYK" else "GRAY" if wish.channels == 1 or found.mode == "L" else "RGB"
-
-    def decode(content: bytes) -> np.ndarray:
-        decoded = simplejpeg.decode_jpeg(content, space, min_height=wish.least[0], min_width=wish.least[1], strict=True)
-        return pixels.inks_to_rgb(decoded) if space == "CMYK" else decoded
-
-    try:
-        h, w = simplejpeg.decode_jpeg_header(data)[:2]
-        if sorted((h, w)) != sorted(found.size):
-            raise DataError("IMG-CORRUPT", f"its size is declared as {found.size} and as {(h, w)}", where=where)
-        return decode(data), ()
-    except ValueError as error:
-        text = str(error)
-    if text.startswith("Premature end"):
-        try:
-            decoded = decode(data + b"\xff\xd9")  # strict: this passes only when no pixel is missing in the scans begun
-        except ValueError as error:
-            raise DataError("IMG-TRUNC", text, where=where) from error
-        if not image_file.jpeg_scans_all(data, {"L": 1, "RGB": 3, "CMYK": 4}[found.mode]):
-            raise DataError("IMG-TRUNC", "its last scans are missing", where=where)
-        return decoded, (Problem("IMG-TAIL", where),)
-    if (extra := _EXTRA.search(text)) and int(extra[1]) <= 256:  # some cameras pad; more means that the pixels went wrong
-        return None, (Problem("IMG-DAMAGED", where, text),)
-    if text.startswith("Corrupt"):
-        raise DataError("IMG-CORRUPT", text, where=where)
-    return None, ()
 
 
 def _load(image: Any, found: Header, stream: BinaryIO, where: str) -> None:

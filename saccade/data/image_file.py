@@ -172,29 +172,20 @@ def png_damage(stream: BinaryIO) -> str | None:
     return None
 
 
-def jpeg_scans_all(data: bytes, components: int) -> bool:
-    """Whether the scans that a JPEG file begins give every coefficient of every component its last bit (ITU-T T.81, B.2.3 and G.1.1)."""
-    place, given = 2, set()
-    while data[place : place + 2] != b"\xff\xda":  # the segments in front: a thumbnail among them has scans of its own
-        if data[place : place + 1] != b"\xff":
-            return False
-        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    while place >= 0:
-        count = data[place + 4] if len(data) > place + 4 else 0
-        selectors, rest = data[place + 5 : place + 5 + 2 * count : 2], data[place + 5 + 2 * count : place + 8 + 2 * count]
-        if len(rest) == 3 and rest[2] & 15 == 0:
-            given.update((c, k) for c in selectors for k in range(rest[0], rest[1] + 1))
-        place = data.find(b"\xff\xda", place + 2)
-    return len(given) == 64 * components
-
-
-def exif_orientation(block: bytes) -> object:
+def exif_orientation(block: bytes) -> int | None:
     """The orientation that an EXIF block declares: 1 when it has none, None when it cannot be read (Exif 2.3, section 4.6.2).
 
     >>> exif_orientation(b"II*\\0\\x08\\0\\0\\0\\x01\\0\\x12\\x01\\x03\\0\\x01\\0\\0\\0\\x06\\0\\0\\0")
     6
     """
-    block = block.removeprefix(b"Exif\0\0")
+    return directory_value(block.removeprefix(b"Exif\0\0"), 0x0112, missing=1)
+
+
+def directory_value(block: bytes, wanted: int, missing: int | None = None) -> int | None:
+    """The whole number that a tag has in the first directory of a TIFF structure (TIFF 6.0, section 2), which EXIF and MPO use too.
+
+    `missing` when the tag is not there, None when the structure or the tag's kind is not what it should be.
+    """
     order = {b"II": "<", b"MM": ">"}.get(block[:2])
     try:
         if order is None:
@@ -203,12 +194,12 @@ def exif_orientation(block: bytes) -> object:
         (count,) = struct.unpack_from(order + "H", block, directory)
         for entry in range(directory + 2, directory + 2 + 12 * count, 12):
             tag, kind, number = struct.unpack_from(order + "HHI", block, entry)
-            if tag == 0x0112:
+            if tag == wanted:
                 width = {1: "B", 3: "H", 4: "I"}.get(kind)
-                return struct.unpack_from(order + width, block, entry + 8)[0] if width and number == 1 else None
+                return int(struct.unpack_from(order + width, block, entry + 8)[0]) if width and number == 1 else None
     except struct.error:
         return None
-    return 1
+    return missing
 
 
 def ends_with(stream: BinaryIO, mark: bytes) -> bool:

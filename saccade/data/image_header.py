@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, ParamSpec, TypeVar
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
 from saccade.data import image_file
+from saccade.data.jpeg import MODES, JpegHeader, read_header
 from saccade.data.pixels import COLOUR_MODES, GREY_MODES
 from saccade.errors import DataError, Problem, SaccadeError
 
@@ -48,8 +49,8 @@ class Header:
     problems: tuple[Problem, ...] = ()
 
 
-def open_header(stream: BinaryIO, where: str, max_pixels: int) -> tuple[Image.Image, Header]:
-    """Pillow's picture, not decoded, and its header but for the frames, which `with_frames` counts.
+def open_header(stream: BinaryIO, where: str, max_pixels: int) -> tuple[Image.Image | JpegHeader, Header]:
+    """The file opened but not decoded, and its header, the frames not yet counted (see `with_frames`).
 
     Raises DataError: IMG-EMPTY, -UNREADABLE, -FORMAT, -BOMB, -CORRUPT, and whatever Pillow throws (see `coded`).
     """
@@ -57,6 +58,12 @@ def open_header(stream: BinaryIO, where: str, max_pixels: int) -> tuple[Image.Im
     name = image_file.recognise(head, where)
     if name in ("JPEG", "WEBP") and stream.seek(0, os.SEEK_END) > image_file.LARGEST_READ:
         raise DataError("IMG-BOMB", f"a {name} file of {stream.tell() / 1e9:.1f} GB", where=where)  # their decoders want all of it at once
+    if name == "JPEG":
+        jpeg = read_header(stream)
+        if jpeg.bits != 8 or jpeg.components not in MODES:
+            raise DataError("IMG-UNREADABLE", f"a JPEG of {jpeg.components} components of {jpeg.bits} bits", where=where)
+        found = Header(name, jpeg.size, 3 if jpeg.components > 1 else 1, 8, jpeg.frames, 1, MODES[jpeg.components])
+        return jpeg, _judged(found, image_file.exif_orientation(jpeg.exif) if jpeg.exif else 1, jpeg.components, where, max_pixels)
     if name == "WEBP" and (declared := image_file.webp_size(head)):
         image_file.check_size(declared, 4, 2, max_pixels, where)  # libwebp allocates two canvases on opening
     if Image.MAX_IMAGE_PIXELS is not None and 2 * Image.MAX_IMAGE_PIXELS < max_pixels:
@@ -65,20 +72,27 @@ def open_header(stream: BinaryIO, where: str, max_pixels: int) -> tuple[Image.Im
     image = Image.open(stream, formats=(name,))
     if image.mode not in GREY_MODES | COLOUR_MODES:
         raise DataError("IMG-FORMAT", f"the colour space {image.mode}", where=where, fix="convert it to RGB")
-    bits, orientation = _bits(image, name, stream), _orientation(image, name, stream)
-    # Pillow gives the size of a turned TIFF as seen, and turns its pixels itself.
-    turned = name != "TIFF" and orientation in (5, 6, 7, 8)
-    size = (image.width, image.height) if turned else (image.height, image.width)
-    image_file.check_size(size, max(3, len(image.getbands())), 4 if bits > 8 else 1, max_pixels, where)
-    problems = list(image_file.name_problems(where, name))
+    channels = 1 if image.mode in GREY_MODES else 3
+    found = Header(name, (image.height, image.width), channels, _bits(image, name, stream), 1, 1, image.mode)
+    return image, _judged(found, _orientation(image, name, stream), len(image.getbands()), where, max_pixels)
+
+
+def _judged(found: Header, orientation: Any, bands: int, where: str, max_pixels: int) -> Header:
+    """The header with its size as seen, within the limits, and with its problems; `orientation` None when it cannot be read."""
+    problems = list(image_file.name_problems(where, found.format))
     if orientation not in (1, 2, 3, 4, 5, 6, 7, 8):
         problems.append(Problem("IMG-EXIF-BAD", where, "it cannot be read" if orientation is None else f"orientation {orientation}"))
         orientation = 1
     elif orientation != 1:
         problems.append(Problem("IMG-EXIF", where, f"orientation {orientation}"))
-    if bits > 8:
-        problems.append(Problem("IMG-DEPTH", where, f"{bits} bits"))
-    return image, Header(name, size, 1 if image.mode in GREY_MODES else 3, bits, 1, orientation, image.mode, tuple(problems))
+    if found.bits > 8:
+        problems.append(Problem("IMG-DEPTH", where, f"{found.bits} bits"))
+    if found.frames > 1:
+        problems.append(Problem("IMG-FRAMES", where, f"{found.frames} frames"))
+    # Pillow gives the size of a turned TIFF as seen, and turns its pixels itself.
+    size = found.size[::-1] if orientation >= 5 and found.format != "TIFF" else found.size
+    image_file.check_size(size, max(3, bands), 4 if found.bits > 8 else 1, max_pixels, where)
+    return replace(found, size=size, orientation=orientation, problems=tuple(problems))
 
 
 def _bits(image: Any, name: str, stream: BinaryIO) -> int:
