@@ -85,8 +85,8 @@ def read_image(
             wish = _Wish(channels, (w, h) if found.orientation >= 5 else (h, w), value_range)
             decoded, notes = _decode(opened, found, stream, where, wish)
             found = with_frames(opened, found, where, stream.seek(0, os.SEEK_END))
-    turned = pixels.orient(decoded, 1 if found.format == "TIFF" else found.orientation)  # Pillow has turned a TIFF
-    return Picture(np.ascontiguousarray(pixels.with_channels(turned, channels)), found.size, found.problems + notes)
+            turned = pixels.orient(decoded, 1 if found.format == "TIFF" else found.orientation)  # Pillow has turned a TIFF
+            return Picture(np.ascontiguousarray(pixels.with_channels(turned, channels)), found.size, found.problems + notes)
 
 
 @quiet
@@ -109,7 +109,10 @@ def _whole(file: BinaryIO, where: str) -> BinaryIO:
     size = os.fstat(file.fileno()).st_size
     if size > WHOLE:
         return file
-    data = file.read(size + 1)
+    try:
+        data = file.read(size + 1)
+    except OSError as error:
+        raise DataError("IMG-UNREADABLE", os.strerror(error.errno or 0), where=where) from error
     if len(data) != size:
         raise DataError("IMG-CHANGED", f"{len(data)} of {size} bytes could be read", where=where)
     return io.BytesIO(data)

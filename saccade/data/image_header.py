@@ -58,6 +58,8 @@ def open_header(stream: BinaryIO, where: str, max_pixels: int) -> tuple[Image.Im
     name = image_file.recognise(head, where)
     if name in ("JPEG", "WEBP") and stream.seek(0, os.SEEK_END) > image_file.LARGEST_READ:
         raise DataError("IMG-BOMB", f"a {name} file of {stream.tell() / 1e9:.1f} GB", where=where)  # their decoders want all of it at once
+    if Image.MAX_IMAGE_PIXELS is not None and 2 * Image.MAX_IMAGE_PIXELS < max_pixels:
+        Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow refuses above twice its own limit, which the user has raised here
     if name == "JPEG":
         jpeg = read_header(stream)
         if jpeg.bits != 8 or jpeg.components not in MODES:
@@ -66,8 +68,6 @@ def open_header(stream: BinaryIO, where: str, max_pixels: int) -> tuple[Image.Im
         return jpeg, _judged(found, image_file.exif_orientation(jpeg.exif) if jpeg.exif else 1, jpeg.components, where, max_pixels)
     if name == "WEBP" and (declared := image_file.webp_size(head)):
         image_file.check_size(declared, 4, 2, max_pixels, where)  # libwebp allocates two canvases on opening
-    if Image.MAX_IMAGE_PIXELS is not None and 2 * Image.MAX_IMAGE_PIXELS < max_pixels:
-        Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow refuses above twice its own limit, which the user has raised here
     stream.seek(0)
     image = Image.open(stream, formats=(name,))
     if image.mode not in GREY_MODES | COLOUR_MODES:
@@ -183,7 +183,7 @@ def _code(error: Exception, stream: BinaryIO) -> str:
         return "IMG-MEMORY"
     if isinstance(error, Image.DecompressionBombError) or "max_text" in text or "decompressed data too large" in text:
         return "IMG-BOMB"
-    if isinstance(error, NotImplementedError) or "unsupported" in text:
+    if isinstance(error, NotImplementedError) or (isinstance(error, OSError) and error.errno) or "unsupported" in text:
         return "IMG-UNREADABLE"
     short = any(word in text for word in ("truncated", "end of file", "not enough", "too short"))
     if short or isinstance(error, EOFError) or stream.tell() >= stream.seek(0, os.SEEK_END):

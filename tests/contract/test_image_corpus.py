@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,14 @@ def test_the_largest_pictures_that_are_read_stay_below_a_gigabyte(cases: list[Ca
     (tmp_path / "alpha.png").write_bytes(png(9000, 9000, colour=6, pixels=zeros(9000, 36001)))
     _, peak = in_a_child([os.fspath(tmp_path / "alpha.png"), *(case.path for case in cases if "9000" in case.path)])
     assert peak < 1000
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="no file here that cannot be read for another reason than its content")
+@pytest.mark.parametrize("function", [header, read_image])
+def test_a_disk_that_fails(function: Callable[[str], object]) -> None:
+    with pytest.raises(DataError) as caught:
+        function("/proc/self/mem")  # a regular file whose first byte cannot be read
+    assert caught.value.code == "IMG-UNREADABLE" and "error" in caught.value.got
 
 
 def test_a_raised_limit_is_followed(cases: list[Case]) -> None:

@@ -93,7 +93,7 @@ def test_what_may_be_missing_at_the_end(data: bytes, tmp_path: Path) -> None:
     without_end, notes = decode(data[:-2], found, "")
     assert whole is not None and without_end is not None and (whole == without_end).all()
     assert not none and [note.code for note in notes] == ["IMG-TAIL"]
-    for keep in range(found.scan + 2, len(data) - 8, 3):
+    for keep in range(found.scan + 2, len(data) - 8, 5):
         (tmp_path / "cut.jpg").write_bytes(data[:keep])
         with pytest.raises(DataError) as caught:
             read_image(tmp_path / "cut.jpg")
