@@ -50,6 +50,8 @@ CODES: dict[str, Code] = {
     "IMG-DIFFER": Code("warn", "the images differ in their number of channels", "convert them to one kind; they are read as the most common one"),
     "IMG-NAME": Code("note", "the file name holds bytes or characters that some programs refuse", "rename it"),
     "IMG-LINK": Code("note", "a link that leaves the data folder is not followed", "copy the file into the folder"),
+    "IMG-OTHER": Code("note", "files that are not images are left out", "nothing to do"),
+    "IMG-LOOSE": Code("note", "images outside of the class folders are left out", "move them into a class folder if they are labelled"),
     # annotations --------------------------------------------------------------------------------------------------
     "ANN-UNREADABLE": Code("fatal", "the label file cannot be read", "repair or export the file again"),
     "ANN-COLUMNS": Code("fatal", "the table has no column for the path or for the label", "name the columns path and label"),
@@ -61,6 +63,7 @@ CODES: dict[str, Code] = {
     "ANN-IDX": Code("fatal", "the IDX file's header and its length disagree", "download or write the file again"),
     "ANN-ENCODING": Code("note", "the table is not UTF-8", "nothing to do; it is read in the encoding shown"),
     "ANN-SPLIT": Code("fatal", "the split column holds a name other than train, val or test", "use train, val and test"),
+    "ANN-UNLISTED": Code("note", "images that the table does not list are left out", "list them if they are labelled"),
     # classes and splits -------------------------------------------------------------------------------------------
     "CLS-NONE": Code("fatal", "there are no labelled images", "put the images into one folder a class, or write a CSV with path,label"),
     "CLS-ONE": Code("fatal", "there is only one class", "add images of a second class"),

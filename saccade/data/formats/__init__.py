@@ -1,0 +1,27 @@
+"""The layouts of data sets that are recognised: one file each, and the table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from saccade.data.formats import folder, idx, table
+from saccade.data.formats.source import Found, Source
+
+
+class Format(NamedTuple):
+    """One layout: `detect` gives what it recognised, or None; `load` makes the records of that; `wants` says what was looked for."""
+
+    detect: Callable[[Source], Any]
+    load: Callable[[Source, Any], Found]
+    wants: str
+
+
+FORMATS: Mapping[str, Format] = MappingProxyType(
+    {  # in the order they are tried: with two layouts in one folder the table wins
+        "table": Format(table.detect, table.load, "a .csv or .tsv with a path and a label column"),
+        "idx": Format(idx.detect, idx.load, "IDX files in pairs (train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz)"),
+        "folder": Format(folder.detect, folder.load, "one folder of images a class, perhaps inside train, val and test"),
+    }
+)

@@ -1,0 +1,154 @@
+"""What a format is given, what it returns, and the listing of a folder's images."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from saccade.core import EMPTY, Record
+from saccade.data.image_file import HEAD, recognise
+from saccade.errors import DataError, Problem
+
+SPLITS: Mapping[str, str] = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test", "testing": "test"}
+"""The names that folders, columns and files give the parts of a data set, and ours."""
+
+READ = frozenset(".jpg .jpeg .jpe .jfif .png .apng .webp .bmp .dib .gif .tif .tiff .pnm .pgm .ppm .pbm".split())
+REFUSED = frozenset(".avif .heic .heif .jp2 .j2k .jxl .tga .ico .psd .pcx .sgi .dds .dcm .exr .hdr".split())
+"""Pictures too, which are listed so that each is refused by name."""
+
+_COMPANIONS = frozenset(".txt .csv .tsv .json .jsonl .xml .yaml .yml .toml .md .rst .html .pdf .gz .zip .tar .db .ini".split())
+_DIGITS = re.compile(r"(\d+)")
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """The sort key that puts 2 before 10: numbers by value, the rest by character; names that differ have keys that differ.
+
+    >>> sorted(["img10", "img2", "img02"], key=natural)
+    ['img02', 'img2', 'img10']
+    """
+    parts = _DIGITS.split(name)
+    return (*((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts if p), (-1, 0, name))
+
+
+@dataclass
+class Listing:
+    """The images under a root. `files` and `folders` are relative, with `/`, unsorted; `others` counts what is no image by its suffix."""
+
+    files: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def scan(root: Path) -> Listing:
+    """Lists a folder without opening a file that has a suffix, without following a link out of it, and without blocking on a FIFO.
+
+    Links to files inside are images like others; links to folders inside are not followed, their files being listed already.
+    """
+    listing, inside, pending = Listing(), os.path.realpath(root) + os.sep, [""]
+    while pending:
+        folder = pending.pop()
+        try:
+            with os.scandir(os.path.join(root, folder)) as entries:
+                for entry in entries:
+                    if not entry.name.startswith(".") and entry.name != "__MACOSX":
+                        _enter(entry, f"{folder}{entry.name}", listing, pending, inside)
+        except OSError as error:
+            listing.problems.append(Problem("IMG-DENIED", folder or str(root), error.strerror or str(error)))
+    return listing
+
+
+def _enter(entry: os.DirEntry[str], path: str, listing: Listing, pending: list[str], inside: str) -> None:
+    suffix = os.path.splitext(entry.name)[1].lower()
+    if entry.is_symlink():
+        target = os.path.realpath(entry.path)
+        if not target.startswith(inside):
+            listing.problems.append(Problem("IMG-LINK", path, "it leaves the folder"))
+            return
+        if os.path.isdir(target):
+            listing.problems.append(Problem("IMG-LINK", path, "a link to a folder whose files are listed already"))
+            return
+        if not os.path.lexists(target) or os.path.islink(target):
+            listing.problems.append(Problem("IMG-MISSING", path, "a link to nothing"))
+            return
+    if entry.is_dir(follow_symlinks=False):
+        if suffix in READ:
+            listing.problems.append(Problem("IMG-SPECIAL", path, "a folder named like an image"))
+            return
+        listing.folders.append(path)
+        pending.append(path + "/")
+    elif not entry.is_file():
+        listing.problems.append(Problem("IMG-SPECIAL", path, "neither a file nor a folder"))
+    elif suffix in READ or suffix in REFUSED or (not suffix and _looks_like_image(entry)):
+        listing.files.append(path)
+    elif suffix not in _COMPANIONS and not entry.name.upper().startswith(("LICENSE", "LICENCE", "README", "THUMBS.DB")):
+        listing.others[suffix or "no suffix"] += 1
+
+
+def _looks_like_image(entry: os.DirEntry[str]) -> bool:
+    """Whether a file without a suffix begins like a picture, even one of a format that is refused."""
+    try:
+        with open(entry.path, "rb") as stream:
+            recognise(stream.read(HEAD), entry.path)
+    except DataError as error:
+        return error.code == "IMG-FORMAT"
+    except OSError:
+        return False
+    return True
+
+
+class Wishes(NamedTuple):
+    """What the user says of the columns of a table."""
+
+    label: str | None = None
+    path: str | None = None
+    group: str | None = None
+
+
+@dataclass
+class Source:
+    """What a format looks at: the folder, the one file when DATA is a file, and the user's wishes."""
+
+    root: Path
+    only: str | None = None
+    wishes: Wishes = Wishes()
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The regular files of the folder itself, in natural order, or the one that was given."""
+        if self.only:
+            return [self.only]
+        with os.scandir(self.root) as entries:
+            return sorted((e.name for e in entries if not e.name.startswith(".") and e.is_file()), key=natural)
+
+    @cached_property
+    def listing(self) -> Listing:
+        listing = scan(self.root)
+        listing.files.sort(key=natural)
+        return listing
+
+    @property
+    def leftovers(self) -> list[Problem]:
+        """The listing's problems, and the files that are no images as one note."""
+        others = self.listing.others
+        kinds = ", ".join(f"{n} {suffix}" for suffix, n in others.most_common(5))
+        return self.listing.problems + ([Problem("IMG-OTHER", str(self.root), kinds)] if others else [])
+
+
+class Found(NamedTuple):
+    """A layout read: records, class names in order, why it was taken for this, problems, and the pictures of IDX files by file."""
+
+    records: Sequence[Record]
+    names: tuple[str, ...]
+    reason: str
+    problems: Sequence[Problem] = ()
+    arrays: Mapping[str, np.ndarray] = EMPTY
+    grouped: bool = False  # the wish for a group was a column's name

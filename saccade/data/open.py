@@ -1,0 +1,123 @@
+"""From a path to a data set: the layout is recognised by its content, and the reason is kept."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from saccade.core import LabelSpace, Record
+from saccade.data.dataset import ImageDataset
+from saccade.data.formats import FORMATS
+from saccade.data.formats.source import Found, Source, Wishes
+from saccade.data.image import MAX_PIXELS, header
+from saccade.errors import DataError, UsageError, nearest
+
+_PEEKS = 9
+
+
+def open_dataset(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    group: str | None = None,
+    label: str | None = None,
+    path_column: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> ImageDataset:
+    """Opens a folder, a table or an IDX file: label files are read and images listed; the headers of a few are read, no pixels.
+
+    format: a name of `formats.FORMATS` instead of finding out. group: a column of a table, or a regular expression whose
+    first group (or whole match) in a record's id is its group. label, path_column: columns of a table.
+
+    Raises DataError DATA-MISSING, DATA-LAYOUT, ANN-*; UsageError USE-VALUE, USE-OPTION. Survivable findings are `problems`.
+    """
+    if format is not None and format not in FORMATS:
+        raise UsageError("USE-VALUE", f"format={format}", fix=nearest(format, FORMATS))
+    source = _source(Path(path), Wishes(label, path_column, group))
+    chosen, found = _recognise(source, format)
+    if chosen != "table" and (label is not None or path_column is not None):
+        option = "label" if label is not None else "path_column"
+        raise UsageError("USE-OPTION", f"{option} names a column, but the data is no table ({found.reason})", where=str(path))
+    records = tuple(found.records)
+    if group is not None and not found.grouped:
+        records = _grouped(records, group)
+    root = source.root.absolute()
+    return ImageDataset(
+        name=_name(root / source.only if source.only else root),
+        root=root,
+        format=chosen,
+        reason=found.reason,
+        records=records,
+        spaces={"label": LabelSpace(found.names)},
+        channels=_channels(found),
+        max_pixels=max_pixels,
+        problems=tuple(found.problems),
+        arrays=found.arrays,
+    )
+
+
+def _source(path: Path, wishes: Wishes) -> Source:
+    try:
+        if path.is_dir():
+            return Source(path, wishes=wishes)
+        if path.is_file():
+            return Source(path.parent, path.name, wishes)
+        there = path.exists()
+    except (OSError, ValueError) as error:
+        raise DataError("DATA-MISSING", str(error), where=str(path)) from error
+    if there:
+        raise DataError("DATA-LAYOUT", "neither a folder nor a regular file", where=str(path))
+    parent = next((folder for folder in path.absolute().parents if folder.is_dir()), Path("/"))
+    missing = path.absolute().relative_to(parent).parts[0]
+    try:
+        beside = sorted(name for name in os.listdir(parent) if not name.startswith("."))
+    except OSError:
+        beside = []
+    hint = nearest(missing, beside[:20]) if beside else "it is empty"
+    raise DataError("DATA-MISSING", f"there is no {missing} in {parent}", where=str(path), fix=f"check the spelling; in {parent}: {hint}")
+
+
+def _recognise(source: Source, wanted: str | None) -> tuple[str, Found]:
+    """The first format that fits, with what it loaded. Raises DataError DATA-LAYOUT that lists what was looked for."""
+    tried = {wanted: FORMATS[wanted]} if wanted else FORMATS
+    for name, candidate in tried.items():
+        plan = candidate.detect(source)
+        if plan is not None:
+            return name, candidate.load(source, plan)
+    where = str(source.root / source.only if source.only else source.root)
+    files = len(source.listing.files)
+    raise DataError("DATA-LAYOUT", f"{files:,} images, but none of: " + "; ".join(f.wants for f in tried.values()), where=where)
+
+
+def _grouped(records: tuple[Record, ...], pattern: str) -> tuple[Record, ...]:
+    """The records with the groups that a regular expression finds in their ids; one that it does not match is a group of its own."""
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UsageError("USE-VALUE", f"group={pattern}: {error}", fix="give a column of the table or a regular expression") from error
+    found = [compiled.search(record.id) for record in records]
+    if records and not any(found):
+        raise UsageError("USE-VALUE", f"group={pattern} is no column and matches no image, such as {records[0].id}", fix="give a column of the table or a regular expression")
+    values = [(m.group(1) if compiled.groups else m.group()) if m else None for m in found]
+    return tuple(replace(record, group=value or None) for record, value in zip(records, values, strict=True))
+
+
+def _channels(found: Found) -> int:
+    """The most common number of channels among a few images spread over the set; 3 when none can be read."""
+    if found.arrays:
+        return Counter(array.shape[3] for array in found.arrays.values() for _ in range(len(array))).most_common(1)[0][0] if any(map(len, found.arrays.values())) else 1
+    seen: Counter[int] = Counter()
+    for record in found.records[:: max(1, len(found.records) // _PEEKS)][:_PEEKS]:
+        try:
+            seen[header(record.path).channels] += 1
+        except DataError:
+            continue
+    return max(seen, key=lambda c: (seen[c], c), default=3)
+
+
+def _name(path: Path) -> str:
+    """The last part of a path that says something, without a suffix: what runs are called after."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", path.stem if path.is_file() else path.name) or "data"
