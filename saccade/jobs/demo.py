@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from saccade.errors import ResourceError, UsageError, nearest
 from saccade.storage import disk_errors
 
+if TYPE_CHECKING:
+    from saccade.jobs.train import RunResult
+    from saccade.training.run_folder import Listener
+
 DEMOS: dict[str, str] = {"classify": "1,797 handwritten digits of 8 x 8 pixels (scikit-learn's), ten classes"}
 
 
-def run_demo(task: str = "classify", *, out: Path | str = "saccade-demo", budget: str = "60s", seed: int = 0, listeners: tuple[Callable[..., None], ...] = ()) -> object:
+def run_demo(task: str = "classify", *, out: Path | str = "saccade-demo", budget: str = "60s", seed: int = 0, listeners: Sequence[Listener] = ()) -> RunResult:
     """Writes the data of a task below `out`, trains on it with a fifth held out, and returns the RunResult.
 
     Raises UsageError USE-VALUE for a task without a demonstration.

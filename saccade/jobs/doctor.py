@@ -14,7 +14,19 @@ from typing import Any, Literal, NamedTuple
 
 from saccade.errors import CODES, Code, UsageError, nearest
 
-PACKAGES = ("saccade", "torch", "numpy", "scikit-learn", "pillow", "opencv-python-headless", "simplejpeg", "safetensors", "lightning-fabric", "pydantic", "cyclopts")
+PACKAGES = (
+    "saccade",
+    "torch",
+    "numpy",
+    "scikit-learn",
+    "pillow",
+    "opencv-python-headless",
+    "simplejpeg",
+    "safetensors",
+    "lightning-fabric",
+    "pydantic",
+    "cyclopts",
+)
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 LOW_DISK_GB, LOW_MEMORY_GB, SLOW_SYNC_MS = 1.0, 1.0, 200.0
 

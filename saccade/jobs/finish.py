@@ -59,6 +59,7 @@ def calibrated(model: Model, plan: Plan, prepared: Prepared, engine: Engine) -> 
 
 
 def card(plan: Plan, prepared: Prepared, temperature: float, metrics: Mapping[str, Any]) -> Card:
+    """What the model file says of its weights."""
     return Card(
         task=plan.task,
         model=plan.model,
@@ -78,12 +79,12 @@ def write_floors(prepared: Prepared, part: str, evaluation: Evaluation, run: Run
     from saccade.classic.floors import run_floors
 
     split = prepared.split
-    train = split.train if part != "train" else split.train
-    found = run_floors(prepared.dataset, train, getattr(split, part), space=prepared.space, evaluation=evaluation, budget_s=FLOOR_SECONDS)
+    found = run_floors(prepared.dataset, split.train, getattr(split, part), space=prepared.space, evaluation=evaluation, budget_s=FLOOR_SECONDS)
     storage.write_json(run.path / "eval" / "floors.json", found)
 
 
 def write_report(run: RunFolder) -> None:
+    """report.html, from the files of the run folder alone."""
     from saccade.report import write
 
     began = time.monotonic()

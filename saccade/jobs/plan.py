@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from saccade.core import Inputs, LabelSpace, Model
-from saccade.data.augment import Mix, Policy, default_policy
+from saccade.data.augment import Policy, default_policy
 from saccade.data.image import header
 from saccade.data.preprocess import Preprocess
 from saccade.errors import UsageError
@@ -104,14 +104,14 @@ def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
     batch = int(choose("batch", batch_size(n), f"{n} training images"))
     settings = learning(options, choose, batch, n)
     device = pick_device(options.device)
-    settings = replace(settings, precision=precision(options, choose, device, multiply_adds(build(options.task, model, inputs, prepared.space, arguments), inputs)))
+    work = multiply_adds(build(options.task, model, inputs, prepared.space, arguments), inputs)
+    settings = replace(settings, precision=precision(options, choose, device, work))
     workers = int(choose("workers", 2, "threads that read while the network computes"))
     cache = memory(options.cache) if options.cache is not None else None
     choose.origins["cache_bytes"] = "user" if options.cache is not None else "auto: a quarter of the free memory, at most 2 GB"
     monitor = choose("monitor", task.monitor if prepared.split.val else "train_loss")
-    return Plan(
-        options.task, model, arguments, inputs, preprocess.to_dict(), policy.to_dict(), mix, batch, settings, monitor, str(device), workers, cache, choose.origins
-    )
+    stored = preprocess.to_dict(), policy.to_dict(), mix
+    return Plan(options.task, model, arguments, inputs, *stored, batch, settings, monitor, str(device), workers, cache, choose.origins)
 
 
 def typical_size(prepared: Prepared) -> tuple[int, int]:
@@ -223,6 +223,7 @@ def learning(options: TrainOptions, choose: Chooser, batch: int, n: int) -> Sett
 
 
 def precision(options: TrainOptions, choose: Chooser, device: torch.device, work: float) -> Any:
+    """The user's precision, or bfloat16 where it pays."""
     if options.precision != "auto":
         choose.origins["precision"] = "user"
         return options.precision

@@ -56,6 +56,7 @@ def open_checked(options: TrainOptions, run: RunFolder) -> tuple[ImageDataset, C
 
 
 def problem_counts(report: CheckReport) -> dict[str, int]:
+    """How often each code was met."""
     return dict(Counter(problem.code for problem in report.problems))
 
 
@@ -75,6 +76,7 @@ def prepare(options: TrainOptions, run: RunFolder) -> Prepared:
 
 
 def known(dataset: ImageDataset, place: int) -> bool:
+    """Whether the record has a label."""
     target = dataset.records[place].targets.get("label")
     return target is not None and target.index != IGNORE
 

@@ -86,7 +86,8 @@ def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *,
     write_data(run, prepared, plan.preprocess)
     run.write_config(plan.flat(), plan.origins)
     parameters = sum(p.numel() for p in model.parameters())
-    run.update(plan=plan.to_dict(), model=plan.model, monitor=plan.monitor, precision=plan.settings.precision, parameters=parameters, fingerprint=prepared.dataset.fingerprint)
+    facts = {"model": plan.model, "monitor": plan.monitor, "precision": plan.settings.precision, "fingerprint": prepared.dataset.fingerprint}
+    run.update(plan=plan.to_dict(), parameters=parameters, **facts)
     run.event("plan", values=plan.flat(), origins=plan.origins, parameters=parameters)
     return train_planned(plan, model, feeds, prepared, run, engine, floors=options.floors)
 
@@ -182,6 +183,7 @@ def with_epochs(plan: Plan, options: TrainOptions, prepared: Prepared, model: Mo
 
 
 def begin(run: RunFolder, options: TrainOptions, argv: Sequence[str] | None, threads: int) -> None:
+    """Writes into run.json what is known before anything is read: command, seed, versions."""
     from importlib.metadata import version
 
     versions = {name: version(name) for name in ("saccade", "torch", "numpy", "opencv-python-headless", "pillow", "lightning-fabric")}
@@ -235,5 +237,3 @@ class ending:
             self.run.end(status, code, str(problem))
         except (ResourceError, OSError):
             return  # the disk is full or gone: the first error is the one to tell
-
-

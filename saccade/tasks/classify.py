@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from saccade.core import Dataset, LabelSpace, Record
+from saccade.core import LabelSpace, Record
 from saccade.metrics.classification import Classification
 from saccade.models.table import MODELS
 from saccade.targets import Label

@@ -5,6 +5,7 @@ Everything that the project takes from lightning-fabric is called here and nowhe
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from contextlib import AbstractContextManager
@@ -56,6 +57,8 @@ class Engine:
             warnings.simplefilter("ignore")  # the import alone warns of deprecations in torch
             from lightning_fabric import Fabric
 
+            for name in ("lightning_fabric", "lightning_utilities"):  # they announce the precision on stderr
+                logging.getLogger(name).setLevel(logging.WARNING)
             self.device = pick_device(device)
             index = [self.device.index or 0] if self.device.type == "cuda" else 1
             name = "bf16-mixed" if precision == "bf16" else "32-true"

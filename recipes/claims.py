@@ -1,0 +1,36 @@
+"""What every recipe needs: where the data are, and how a measured number is held against its range."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+HOLDS, MISSED, NO_DATA = 0, 8, 77
+
+
+def data(name: str) -> Path:
+    """A shared data set, or the end of the recipe where it is absent."""
+    path = DATA / name
+    if not path.exists():
+        print(f"the data set {name} is not beside this checkout")
+        sys.exit(NO_DATA)
+    return path
+
+
+def folder() -> Path:
+    """A new folder for the runs of a recipe, outside the checkout."""
+    return Path(tempfile.mkdtemp(prefix="saccade-recipe-"))
+
+
+def hold(what: str, measured: float, low: float, high: float) -> bool:
+    """Prints the number beside its range; True when it lies inside."""
+    inside = low <= measured <= high
+    print(f"{what}: {measured:.4f}, expected {low:g} to {high:g}: {'holds' if inside else 'MISSED'}", flush=True)
+    return inside
+
+
+def finish(*held: bool) -> None:
+    """Ends the recipe with its exit code."""
+    sys.exit(HOLDS if all(held) else MISSED)
