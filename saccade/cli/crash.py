@@ -26,7 +26,10 @@ def coded(error: Exception) -> SaccadeError:
 
 def write_report(error: BaseException) -> Path:
     """The crash report: versions, the command and the traceback, in the user's state folder or, where that may not be written, the temporary one."""
-    lines = [f"saccade {version('saccade')}, Python {platform.python_version()}, {platform.platform()}", "This file stays on this machine; it holds the command and the"]
+    lines = [
+        f"saccade {version('saccade')}, Python {platform.python_version()}, {platform.platform()}",
+        "This file stays on this machine; it holds the command and the",
+    ]
     lines[1] += " paths in it, so read it before you pass it on.\n"
     lines += [f"command: {sys.argv}\n", "".join(traceback.format_exception(error))]
     text = "\n".join(lines).encode("utf-8", "backslashreplace")

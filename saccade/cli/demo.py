@@ -15,7 +15,6 @@ EXAMPLES = ("saccade demo", "saccade demo classify --out /tmp/demo", "saccade de
 
 def demo(
     task: Annotated[str, Parameter(help="the task to show")] = "classify",
-    /,
     *,
     list: Annotated[bool, Parameter(help="what can be shown", negative="")] = False,
     out: Annotated[Path, Parameter(help="where the images and the run go", metavar="DIR")] = Path("saccade-demo"),

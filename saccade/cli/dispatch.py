@@ -12,6 +12,7 @@ from saccade.cli.verbs import ALIASES, VERB_HINTS, VERBS, load
 from saccade.errors import SaccadeError, UsageError, nearest
 
 HELP = ("--help", "-h")
+UNDER_RUNS = {"ls": "runs", "compare": "compare", "report": "report"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,16 +50,24 @@ def _run(tokens: Sequence[str], show: Output) -> int:
         show.line(f"saccade {version('saccade')}")
         show.event("version", saccade=version("saccade"))
         return 0
-    verb = ALIASES.get(tokens[0], tokens[0])
-    if verb not in VERBS:
-        raise UsageError("USE-VERB", f"{tokens[0]}; {nearest(tokens[0], VERBS, VERB_HINTS)}")
+    verb, rest = resolve(tokens)
     module = load(verb)
-    if asked := {"--help-all", *HELP} & set(tokens):
+    if asked := {"--help-all", *HELP} & set(rest):
         from saccade.cli.help import page
 
         show.line(page(verb, module, everything="--help-all" in asked))
         return 0
-    return call(verb, getattr(module, verb), tokens[1:], show)
+    return call(verb, getattr(module, verb), rest, show)
+
+
+def resolve(tokens: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """The verb that is meant and the words after it: `val` is evaluate, `runs compare` is compare. Raises UsageError USE-VERB."""
+    verb = ALIASES.get(tokens[0], tokens[0])
+    if verb not in VERBS:
+        raise UsageError("USE-VERB", f"{tokens[0]}; {nearest(tokens[0], VERBS, VERB_HINTS)}")
+    if verb == "runs" and len(tokens) > 1 and tokens[1] in UNDER_RUNS:
+        return UNDER_RUNS[tokens[1]], tokens[2:]
+    return verb, tokens[1:]
 
 
 def parse(verb: str, function: Callable[..., int], tokens: Sequence[str]) -> inspect.BoundArguments:
@@ -81,16 +90,17 @@ def call(verb: str, function: Callable[..., int], tokens: Sequence[str], show: O
 
 
 def application(verb: str, function: Callable[..., int]) -> Any:
-    """The parser of one verb: the parameters of its function, `show` apart."""
-    from cyclopts import App
+    """The parser of one verb: the parameters of its function, `show` apart; what can be given by its place is given so alone."""
+    from cyclopts import App, Parameter
 
-    parameters = [p for p in inspect.signature(function, eval_str=True).parameters.values() if p.name != "show"]
+    declared = [p for p in inspect.signature(function, eval_str=True).parameters.values() if p.name != "show"]
+    parameters = [p.replace(kind=p.POSITIONAL_ONLY) if p.kind is p.POSITIONAL_OR_KEYWORD else p for p in declared]
 
     def options(**given: Any) -> dict[str, Any]:
         return given
 
     options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     options.__annotations__ = {p.name: p.annotation for p in parameters}
-    app = App(name=f"saccade {verb}", help_flags=[], version_flags=[])
+    app = App(name=f"saccade {verb}", help_flags=[], version_flags=[], default_parameter=Parameter(negative_iterable=()))
     app.default(options)
     return app

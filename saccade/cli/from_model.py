@@ -19,11 +19,11 @@ def options_of(model: type[BaseModel], positional: tuple[str, ...] = ()) -> Call
     def decorate(function: Callable[..., int]) -> Callable[..., int]:
         parameters = []
         for name, field in sorted(model.model_fields.items(), key=lambda item: item[0] not in positional):
-            kind = inspect.Parameter.POSITIONAL_ONLY if name in positional else inspect.Parameter.KEYWORD_ONLY
-            annotation = Annotated[field.annotation, Parameter(help=field.description, name=None if name in positional else f"--{name.replace('_', '-')}")]
+            kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if name in positional else inspect.Parameter.KEYWORD_ONLY
+            described = Parameter(help=field.description, name=None if name in positional else f"--{name.replace('_', '-')}")
+            annotation = Annotated[field.annotation, described]  # type: ignore[name-defined]  # a value here, not an alias
             parameters.append(inspect.Parameter(name, kind, default=field.get_default(), annotation=annotation))
         function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return function
 
     return decorate
-

@@ -11,7 +11,7 @@ from typing import Any
 from saccade.cli.output import WIDTH
 from saccade.cli.verbs import VERBS
 
-INDENT = 24
+INDENT = 27
 
 
 def overview() -> str:
@@ -33,7 +33,7 @@ def page(verb: str, module: ModuleType, *, everything: bool = False) -> str:
     shown = [a for a in options if everything or main is None or _long(a) in main]
     words = " ".join(f"{_label(a)}" if a.required else f"[{_label(a)}]" for a in positional)
     lines = [" ".join(["usage: saccade", verb, words, "[options]"]).replace("  ", " "), ""]
-    lines += textwrap.wrap(" ".join((inspect.getdoc(function) or "").split()), WIDTH) + [""]
+    lines += [*textwrap.wrap(" ".join((inspect.getdoc(function) or "").split()), WIDTH), ""]
     for argument in [*positional, *shown]:
         lines += _entry(argument)
     rest = [_long(a) for a in options if a not in shown]
@@ -65,13 +65,12 @@ def _entry(argument: Any) -> list[str]:
     head = _label(argument) if _positional(argument) else _option(argument)
     text = argument.parameter.help or ""
     default = argument.field_info.default
-    if default not in (None, inspect.Parameter.empty, False, (), "") and "default" not in text:
+    if default not in (None, inspect.Parameter.empty, False, True, (), "") and "default" not in text:
         text += f" (default: {default})"
-    lines = textwrap.wrap(text, WIDTH - INDENT) or [""]
-    first = f"  {head}".ljust(INDENT)
-    if len(first) > INDENT:
-        return [first, *[" " * INDENT + line for line in lines]] if len(first) > INDENT + 8 else [first + "  " + lines[0], *[" " * INDENT + line for line in lines[1:]]]
-    return [first + lines[0], *[" " * INDENT + line for line in lines[1:]]]
+    first, *rest = textwrap.wrap(text, WIDTH - INDENT) or [""]
+    head = f"  {head}  "
+    lines = [head.ljust(INDENT) + first] if len(head) <= INDENT else [head.rstrip(), " " * INDENT + first]
+    return lines + [" " * INDENT + line for line in rest]
 
 
 def _option(argument: Any) -> str:
@@ -82,4 +81,6 @@ def _option(argument: Any) -> str:
 
 
 def _metavar(argument: Any) -> str:
-    return str(argument.field_info.names[0]).rpartition(".")[2].split("_")[-1].upper()
+    """The word for a value: the choices where they are few, else the last word of the option's name."""
+    choices = argument.get_choices()
+    return "|".join(choices) if choices and len("|".join(choices)) < INDENT // 2 else str(argument.field_info.names[0]).split("_")[-1].upper()

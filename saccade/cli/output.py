@@ -61,9 +61,12 @@ class Output:
     def event(self, kind: str, **fields: Any) -> None:
         """One JSON line on stdout with --json, else nothing."""
         if self.json:
-            from saccade.storage import dump_json
+            import json
 
-            self._write(sys.stdout, dump_json({"v": SCHEMA, "event": kind, **fields}))
+            from saccade.storage import finite
+
+            # ASCII alone, so that the line is the same JSON whatever the encoding of stdout; paths and enums as their text
+            self._write(sys.stdout, json.dumps(finite({"v": SCHEMA, "event": kind, **fields}), allow_nan=False, default=str))
 
     def listener(self, told: Mapping[str, Any]) -> None:
         """The same for a job that tells its events as one mapping with the key `event`."""

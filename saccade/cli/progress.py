@@ -1,16 +1,19 @@
-"""How the events of a long job are shown: a live line on a terminal, one line an epoch elsewhere."""
+"""How a long job is shown: a live line on a terminal, one line an event elsewhere; and how a trained run is summed up."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from saccade.cli.output import Output
+from saccade.cli.words import WORDS
 from saccade.errors import displayable
 
 Listener = Callable[[dict[str, Any]], None]
 BAR_CELLS = 20
+METRICS_SHOWN = 6
 
 
 def show_events(show: Output) -> tuple[Listener, ...]:
@@ -19,58 +22,60 @@ def show_events(show: Output) -> tuple[Listener, ...]:
 
 
 class Progress:
-    """Shows epochs, alerts and every event that carries a `text`; steps only on a terminal, in one line that is written over."""
+    """Shows the events that `words` has words for; steps only on a terminal, in one line that is written over."""
 
     def __init__(self, show: Output) -> None:
-        self.show, self.live, self.epochs = show, False, 0
+        self.show, self.live = show, False
 
     def __call__(self, told: dict[str, Any]) -> None:
         kind = told["event"]
         if kind == "step":
             self._step(told)
-        elif kind == "epoch":
+        elif kind in WORDS:
             self._clear()
-            self.show.line(epoch_line(told))
-        elif kind == "alert":
-            self._clear()
-            self.show.line(f"alert  {told.get('code', '')}  {displayable(str(told.get('text', '')))}", "warn")
-        elif told.get("text"):
-            self._clear()
-            for line in str(told["text"]).splitlines():
-                self.show.line(f"{kind:<7}{displayable(line)}")
+            for line in WORDS[kind](told):
+                self.show.line(displayable(line), "warn" if kind == "alert" else "")
 
     def _step(self, told: Mapping[str, Any]) -> None:
         if not self.show.terminal or self.show.quiet:
             return
-        share = told["n"] / max(1, told.get("total") or 1)
-        filled = round(BAR_CELLS * min(1.0, share))
-        loss = told.get("loss")
-        text = f"{'#' * filled}{'.' * (BAR_CELLS - filled)} {share:4.0%}  step {told['n']}" + (f"  loss {loss:.3f}" if isinstance(loss, float) else "")
-        stream = sys.stderr if self.show.json else sys.stdout
-        stream.write(f"\r\x1b[K{text}")
-        stream.flush()
+        share = min(1.0, told["n"] / max(1, told.get("total") or 1))
+        filled, loss = round(BAR_CELLS * share), told.get("loss")
+        words = f"{told.get('phase') or 'step'} {told['n']}" + (f"  loss {loss:.3f}" if isinstance(loss, float) else "")
+        self._over(f"{'#' * filled}{'.' * (BAR_CELLS - filled)} {share:4.0%}  {words}")
         self.live = True
 
     def _clear(self) -> None:
         if self.live:
-            stream = sys.stderr if self.show.json else sys.stdout
-            stream.write("\r\x1b[K")
+            self._over("")
             self.live = False
 
+    def _over(self, text: str) -> None:
+        stream = sys.stderr if self.show.json else sys.stdout
+        stream.write(f"\r\x1b[K{text}")
+        stream.flush()
 
-# What of an epoch's row is not a metric, or is shown in a place of its own.
-PLACED = {"event", "time", "epoch", "epochs", "step", "stage", "train_loss", "val_loss", "lr", "images_per_s", "seconds", "best", "skipped"}
 
+def metric_lines(metrics: Mapping[str, Mapping[str, Any]], most: int = METRICS_SHOWN) -> list[str]:
+    """Metrics with their 95 % intervals, one a line.
 
-def epoch_line(row: Mapping[str, Any]) -> str:
-    """One epoch in one line: its number, the losses, the metrics, the speed, and whether it is the best so far.
-
-    >>> epoch_line({"epoch": 3, "epochs": 14, "train_loss": 0.5, "val_loss": 0.4321, "accuracy": 0.9, "images_per_s": 812.0, "best": True})
-    'epoch    3/14  train_loss 0.500  val_loss 0.432  accuracy 0.900  812 img/s  best'
+    >>> metric_lines({"accuracy": {"value": 0.98, "low": 0.96, "high": 0.99, "n": 360}})
+    ['  accuracy              0.980  [0.960, 0.990]  n 360']
     """
-    words = [f"epoch  {row['epoch']:>3}/{row.get('epochs', '?')}"]
-    words += [f"{name} {row[name]:.3f}" for name in ("train_loss", "val_loss") if isinstance(row.get(name), float)]
-    words += [f"{name} {value:.3f}" for name, value in row.items() if name not in PLACED and isinstance(value, float) and "." not in name][:4]
-    if isinstance(row.get("images_per_s"), float):
-        words.append(f"{row['images_per_s']:.0f} img/s")
-    return "  ".join(words + (["best"] if row.get("best") else []))
+    return [f"  {name:<20}{_number(v['value']):>7}  [{_number(v['low'])}, {_number(v['high'])}]  n {v['n']}" for name, v in list(metrics.items())[:most]]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def show_result(result: Any, show: Output) -> int:
+    """The end of a training: the numbers, where they are, and what can be done next."""
+    show.line(f"done   on the {result.evaluated} images:")
+    for line in metric_lines(result.metrics):
+        show.line(line)
+    report = Path(result.report).resolve()
+    show.line(f"report {displayable(str(report))}")
+    show.event("result", metrics=result.metrics, evaluated=result.evaluated, report=str(report), model=str(result.model))
+    show.finish(result.path, ("saccade", "predict", result.model, "IMAGES"))
+    return 0

@@ -17,7 +17,6 @@ EXAMPLES = ("saccade runs", "saccade runs experiments/ --json", "saccade runs co
 
 def runs(
     folder: Annotated[Path, Parameter(help="the folder that holds the runs, or a run")] = Path("runs"),
-    /,
     *,
     show: Output,
 ) -> int:

@@ -41,7 +41,9 @@ def as_usage_error(verb: str, problem: CycloptsError) -> UsageError:
     if isinstance(problem, MissingArgumentError) and problem.argument is not None:
         return UsageError("USE-MISSING", label(problem.argument), where=where, fix=f"see saccade {verb} --help")
     if isinstance(problem, UnusedCliTokensError):
-        return UsageError("USE-VALUE", f"more words than the command takes: {' '.join(problem.unused_tokens or ())}", where=where, fix=f"see saccade {verb} --help")
+        return UsageError(
+            "USE-VALUE", f"more words than the command takes: {' '.join(problem.unused_tokens or ())}", where=where, fix=f"see saccade {verb} --help"
+        )
     if isinstance(problem, CoercionError) and problem.argument is not None:
         where = label(problem.argument)
     problem.verbose = False

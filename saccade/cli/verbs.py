@@ -29,7 +29,16 @@ VERBS: dict[str, Verb] = {
 ALIASES = {"val": "evaluate"}
 
 # What other tools call these verbs: hints for did-you-mean, not aliases.
-VERB_HINTS = {"fit": "train", "learn": "train", "test": "evaluate", "eval": "evaluate", "validate": "evaluate", "infer": "predict", "detect": "predict", "classify": "predict"}
+VERB_HINTS = {
+    "fit": "train",
+    "learn": "train",
+    "test": "evaluate",
+    "eval": "evaluate",
+    "validate": "evaluate",
+    "infer": "predict",
+    "detect": "predict",
+    "classify": "predict",
+}
 VERB_HINTS |= {"ls": "runs", "list": "runs", "info": "doctor", "env": "doctor", "lint": "check", "verify": "check", "diff": "compare", "checks": "doctor"}
 
 

@@ -21,11 +21,11 @@ def run_demo(task: str = "classify", *, out: Path | str = "saccade-demo", budget
 
     Raises UsageError USE-VALUE for a task without a demonstration.
     """
+    if task not in DEMOS:
+        raise UsageError("USE-VALUE", f"{task}; {nearest(task, DEMOS)}", where="saccade demo")
     from saccade.jobs.options import make_options
     from saccade.jobs.train import run_train
 
-    if task not in DEMOS:
-        raise UsageError("USE-VALUE", f"{task}; {nearest(task, DEMOS)}", where="saccade demo")
     data = write_digits(Path(out) / "digits")
     return run_train(make_options(data=str(data), out=free_folder(Path(out) / "run"), test=0.2, budget=budget, seed=seed), listeners=listeners)
 

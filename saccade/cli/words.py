@@ -1,0 +1,94 @@
+"""The events of a job in words: one function an event, each giving the lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Event = Mapping[str, Any]
+
+# What of an epoch's row is not a metric, or is shown in a place of its own.
+PLACED = {"event", "time", "epoch", "epochs", "step", "stage", "train_loss", "val_loss", "lr", "images_per_s", "seconds", "best"}
+METRICS_SHOWN = 4
+
+
+def epoch_line(row: Event) -> str:
+    """One epoch in one line: its number, the losses, the metrics, the speed, and whether it is the best so far.
+
+    >>> epoch_line({"epoch": 3, "epochs": 14, "train_loss": 0.5, "val_loss": 0.4321, "accuracy": 0.9, "images_per_s": 812.0, "best": True})
+    'epoch  3/14  train_loss 0.500  val_loss 0.432  accuracy 0.900  812 img/s  best'
+    """
+    total = str(row.get("epochs", "?"))
+    words = [f"epoch  {row['epoch']:>{len(total)}}/{total}".replace("epoch   ", "epoch  ")]
+    words += [f"{name} {row[name]:.3f}" for name in ("train_loss", "val_loss") if isinstance(row.get(name), float)]
+    metrics = [(name, value) for name, value in row.items() if name not in PLACED and not name.startswith("train_") and isinstance(value, float)]
+    words += [f"{name} {value:.3f}" for name, value in metrics[:METRICS_SHOWN]]
+    if isinstance(row.get("images_per_s"), float):
+        words.append(f"{row['images_per_s']:.0f} img/s")
+    return "  ".join(words + (["best"] if row.get("best") else []))
+
+
+def _start(told: Event) -> list[str]:
+    versions = told.get("versions", {})
+    return [
+        f"saccade {versions.get('saccade', '')}  torch {versions.get('torch', '')}  {told.get('threads')} threads  seed {told.get('seed')}",
+        f"run    {told.get('path')}",
+    ]
+
+
+def _opened(told: Event) -> list[str]:
+    return [f"data   {told['name']}: {told['images']} images, {told['format']} ({told['reason']})"]
+
+
+def _check(told: Event) -> list[str]:
+    problems = ", ".join(f"{code} {n}" for code, n in told["problems"].items())
+    return [f"check  {told['images']} images of {told['classes']} classes are usable" + (f"; {problems}" if problems else "; no problems")]
+
+
+def _split(told: Event) -> list[str]:
+    return [f"split  {'  '.join(f'{name} {told[name]}' for name in ('train', 'val', 'test'))}  ({told['reason']})"]
+
+
+def _plan(told: Event) -> list[str]:
+    """Every value that was chosen for these data or by the user; the defaults are in config.toml."""
+    values, origins = told["values"], told["origins"]
+    chosen = [(name, values[name], origin) for name, origin in origins.items() if name in values and origin != "default"]
+    lines = [f"plan   {values.get('model')}, {told['parameters'] / 1e6:.2f} M parameters; every value with its origin is in config.toml"]
+    return lines + [f"       {name:<14}{_short(value):<14}{origin}" for name, value, origin in chosen]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "x".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _speed(told: Event) -> list[str]:
+    return [f"speed  {told['images_per_s']:.0f} images/s: {told['epochs']} epochs fit {told['budget']}, at most {told['most']} help"]
+
+
+def _selftest(told: Event) -> list[str]:
+    verdict = "can" if told.get("passed") else "CANNOT"
+    return [f"test   the network {verdict} fit eight images (loss {told['first']:.3g} to {told['last']:.2g} in {told['steps']} steps)"]
+
+
+def _fold(told: Event) -> list[str]:
+    return [f"fold   {told.get('fold')} of {told.get('folds')}"]
+
+
+WORDS: dict[str, Callable[[Event], list[str]]] = {
+    "start": _start,
+    "opened": _opened,
+    "check": _check,
+    "split": _split,
+    "plan": _plan,
+    "speed": _speed,
+    "selftest": _selftest,
+    "fold": _fold,
+    "epoch": lambda told: [epoch_line(told)],
+    "rate": lambda told: [f"rate   {told['rate']:.3g} by the range test, see lr_finder.csv"],
+    "resume": lambda told: [f"resume after epoch {told['epoch']}, step {told['step']}"],
+    "rewind": lambda told: [f"back   to step {told['step']}, learning rate x {told['factor']}"],
+    "early_stop": lambda told: [f"stop   no progress since epoch {told['best_epoch']}"],
+    "evaluate": lambda told: [f"eval   {told['images']} images of {told['part']}"],
+    "floors": lambda told: [f"floors simple models on the same images, at most {told['seconds']:.0f} s"],
+    "alert": lambda told: [f"alert  {told['code']}  {told['text']}"],
+}
