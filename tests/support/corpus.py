@@ -1,4 +1,4 @@
-"""The hostile corpus: image files of more than 100 odd kinds, generated from a seed, each with what the reader must say of it."""
+"""The hostile corpus: image files of more than 150 odd kinds, generated from a seed, each with what the reader must say of it."""
 
 from __future__ import annotations
 
@@ -209,7 +209,9 @@ def bombs() -> Contents:
     yield "declared.bmp", encoded(Image.new("RGB", (4, 4)), "BMP")[:18] + struct.pack("<iiHH", 2000000, 3000000, 1, 24) + bytes(60), BOMB, ()
     yield "declared.gif", b"GIF89a" + struct.pack("<HH", 65535, 65535) + b"\0\0\0,\0\0\0\0" + struct.pack("<HH", 65535, 65535) + b"\0\2\2L\1\0;", BOMB, ()
     yield "declared.ppm", b"P6 2000000000 2000000000 255\n" + bytes(100), BOMB, ()
-    yield "declared.webp", b"RIFF\x40\0\0\0WEBPVP8X\n\0\0\0\0\0\0\0" + b"\xff\x3f\0\xff\x3f\0" + b"VP8L" + bytes(40), BOMB, ()
+    for name, side in (("declared", 16384), ("declared_121_megapixels", 11000)):
+        canvas = 2 * (side - 1).to_bytes(3, "little")
+        yield f"{name}.webp", b"RIFF\x40\0\0\0WEBPVP8X\n\0\0\0\0\0\0\0" + canvas + b"VP8L" + bytes(40), BOMB, ()
     tags = [(256, 4, 1, 60000), (257, 4, 1, 60000), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8), (278, 4, 1, 60000), (279, 4, 1, 100)]
     directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *t) for t in tags) + bytes(4)
     yield "declared.tif", b"II*\0\x08\0\0\0" + directory + bytes(100), BOMB, ()
