@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -66,7 +67,7 @@ def read_run(folder: Path) -> RunInfo:
         high=value.get("high"),
         started=_number(info.get("started")),
         seconds=_number(info.get("seconds")),
-        resume=f"saccade train --resume {folder}" if resumable else None,
+        resume=f"saccade train --resume {shlex.quote(str(folder))}" if resumable else None,
     )
 
 
