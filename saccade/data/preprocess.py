@@ -60,13 +60,16 @@ class Preprocess:
 
     def warp(self, pixels: np.ndarray, geometry: Geometry, border: int = cv2.BORDER_CONSTANT) -> np.ndarray:
         """The pixels under a geometry, of their own type: one resize where that is all, else one affine warp, shrunk first where it reduces."""
+        smaller = self.shrink(pixels)
+        if smaller is not pixels:  # the loader keeps pictures shrunk: the answer must not depend on who did it
+            geometry, pixels = Geometry.resize(smaller.shape[:2], pixels.shape[:2]).then(geometry), smaller
         h, w = pixels.shape[:2]
-        if np.array_equal(geometry.matrix, Geometry.resize((h, w), geometry.size).matrix):
+        if np.allclose(geometry.matrix, Geometry.resize((h, w), geometry.size).matrix, rtol=0, atol=1e-9):
             return resized(pixels, geometry.size)
         scale = np.sqrt(abs(np.linalg.det(geometry.matrix[:, :2])))
         if scale < SHRINKS:
-            smaller = (max(1, round(h * scale)), max(1, round(w * scale)))
-            return self.warp(resized(pixels, smaller), Geometry.resize(smaller, (h, w)).then(geometry), border)
+            fewer = (max(1, round(h * scale)), max(1, round(w * scale)))
+            return self.warp(resized(pixels, fewer), Geometry.resize(fewer, (h, w)).then(geometry), border)
         fill = 255 * self.fill if pixels.dtype == np.uint8 else self.fill
         out = cv2.warpAffine(pixels, centred(geometry.matrix), geometry.size[::-1], flags=cv2.INTER_LINEAR, borderMode=border, borderValue=(fill,) * 4)
         return out.reshape(*geometry.size, pixels.shape[2])
