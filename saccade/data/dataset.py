@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from saccade.core import EMPTY, IGNORE, LabelSpace, Record
+from saccade.core import IGNORE, LabelSpace, Record
 from saccade.data.image import MAX_PIXELS, content_hash, read_image
 from saccade.errors import DataError, Problem
 
@@ -39,8 +39,8 @@ class ImageDataset:
     value_range: tuple[float, float] | None = None
     max_pixels: int = MAX_PIXELS
     problems: tuple[Problem, ...] = ()
-    arrays: Mapping[str, np.ndarray] = field(default=EMPTY, repr=False, compare=False)
-    stamps: Mapping[str, Stamp] = field(default=EMPTY, repr=False, compare=False)
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    stamps: Mapping[str, Stamp] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.records)

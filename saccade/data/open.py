@@ -82,7 +82,7 @@ def _source(path: Path, wishes: Wishes) -> Source:
 
 def _recognise(source: Source, wanted: str | None) -> tuple[str, Found]:
     """The first format that fits, with what it loaded. Raises DataError DATA-LAYOUT that lists what was looked for."""
-    tried = {wanted: FORMATS[wanted]} if wanted else FORMATS
+    tried = {wanted: FORMATS[wanted]} if wanted else {name: f for name, f in FORMATS.items() if not f.asked}
     for name, candidate in tried.items():
         plan = candidate.detect(source)
         if plan is not None:
@@ -100,17 +100,18 @@ def _grouped(records: tuple[Record, ...], pattern: str) -> tuple[Record, ...]:
         raise UsageError("USE-VALUE", f"group={pattern}: {error}", fix="give a column of the table or a regular expression") from error
     found = [compiled.search(record.id) for record in records]
     if records and not any(found):
-        raise UsageError("USE-VALUE", f"group={pattern} is no column and matches no image, such as {records[0].id}", fix="give a column of the table or a regular expression")
+        got = f"group={pattern} is no column and matches no image, such as {records[0].id}"
+        raise UsageError("USE-VALUE", got, fix="give a column of the table or a regular expression")
     values = [(m.group(1) if compiled.groups else m.group()) if m else None for m in found]
     return tuple(replace(record, group=value or None) for record, value in zip(records, values, strict=True))
 
 
 def _channels(found: Found) -> int:
     """The most common number of channels among a few images spread over the set; 3 when none can be read."""
-    if found.arrays:
-        return Counter(array.shape[3] for array in found.arrays.values() for _ in range(len(array))).most_common(1)[0][0] if any(map(len, found.arrays.values())) else 1
     seen: Counter[int] = Counter()
-    for record in found.records[:: max(1, len(found.records) // _PEEKS)][:_PEEKS]:
+    for array in found.arrays.values():
+        seen[array.shape[3]] += len(array)
+    for record in () if seen else found.records[:: max(1, len(found.records) // _PEEKS)][:_PEEKS]:
         try:
             seen[header(record.path).channels] += 1
         except DataError:

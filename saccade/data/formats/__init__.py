@@ -6,16 +6,20 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from saccade.data.formats import folder, idx, table
+from saccade.data.formats import folder, idx, images, table
 from saccade.data.formats.source import Found, Source
 
 
 class Format(NamedTuple):
-    """One layout: `detect` gives what it recognised, or None; `load` makes the records of that; `wants` says what was looked for."""
+    """One layout: `detect` gives what it recognised, or None; `load` makes the records of that; `wants` says what was looked for.
+
+    asked: it fits nearly anything, and is tried only when it is asked for.
+    """
 
     detect: Callable[[Source], Any]
     load: Callable[[Source, Any], Found]
     wants: str
+    asked: bool = False
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
@@ -23,5 +27,6 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "table": Format(table.detect, table.load, "a .csv or .tsv with a path and a label column"),
         "idx": Format(idx.detect, idx.load, "IDX files in pairs (train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz)"),
         "folder": Format(folder.detect, folder.load, "one folder of images a class, perhaps inside train, val and test"),
+        "images": Format(images.detect, images.load, "images without labels", asked=True),
     }
 )

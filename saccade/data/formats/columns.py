@@ -12,10 +12,14 @@ from typing import NamedTuple
 from saccade.data.formats.source import SPLITS, Wishes
 from saccade.errors import DataError, UsageError, nearest
 
-PATH = frozenset("path file filename file_name filepath file_path image image_path image_name image_file imagepath img img_path picture photo id image_id".split())
-LABEL = frozenset("label labels class classname class_name class_id category target label_name label_id y diagnosis species".split())
+PATH = frozenset(
+    "path file filename file_name filepath file_path image image_path image_name image_file imagepath img img_path picture photo id image_id".split()
+)
+LABEL = frozenset("label labels class classname class_name class_id category target label_name label_id diagnosis species".split())
 SPLIT = frozenset("split set subset partition phase".split())
-GROUP = frozenset("group group_id patient patient_id patientid subject subject_id student student_id person person_id participant case case_id animal user writer".split())
+GROUP = frozenset(
+    "group group_id patient patient_id patientid subject subject_id student student_id person person_id participant case case_id animal user writer".split()
+)
 
 Lookup = Mapping[str, str]
 WAYS: Mapping[str, Callable[[str], str]] = MappingProxyType(  # how a cell names an image, the plainest first
@@ -72,14 +76,14 @@ def assign(cells: Sequence[Sequence[str]], files: Sequence[str], wishes: Wishes,
     sample, tables = cells[1:2001], lookups(files)
     names = [cell.strip() for cell in cells[0]]
     lowered = [name.lower().replace(" ", "_") for name in names]
-    shares = {(i, way): _share(sample or cells, i, table) for i in range(len(names)) for way, table in tables.items()}
+    shares = {(i, way): _share(sample or cells, i, table, lowered[i] in PATH or names[i] == wishes.path) for i in range(len(names)) for way, table in tables.items()}
     ways = list(WAYS)
     (path, way), share = max(shares.items(), key=lambda item: (round(item[1], 2), -ways.index(item[0][1]), -item[0][0]))
     headed = not any(normal(cell) in table for cell in names for table in tables.values()) and (
         len(set(names)) == len(names) and "" not in names[1:] and (share > 0 or bool(set(lowered) & (PATH | LABEL)))
     )
     if wishes.path is not None:
-        path = _wished(wishes.path, names if headed else [], "path_column", where)
+        path = _wished(wishes.path, names if headed else [], len(names), "path_column", where)
         way = max(ways, key=lambda w: (shares[path, w], -ways.index(w)))
     elif share == 0:  # no file is there: by names alone
         if not headed or not (set(lowered) & PATH) or not (set(lowered) & LABEL or wishes.label is not None):
@@ -96,7 +100,7 @@ def _others(roles: Roles, cells: Sequence[Sequence[str]], names: list[str], wish
     given = list(roles.header or ())
     free = [i for i in range(len(cells[0]) if cells else len(given)) if i != roles.path]
     values = {i: {row[i].strip() for row in cells} for i in free}
-    label = _wished(wishes.label, given, "label", where) if wishes.label is not None else None
+    label = _wished(wishes.label, given, len(cells[0]) if cells else len(given), "label", where) if wishes.label is not None else None
     group = given.index(wishes.group) if wishes.group in given else None
     split = next((i for i in free if names and names[i] in SPLIT and i not in (label, group)), None)
     if split is None:
@@ -124,19 +128,20 @@ def _by_content(left: list[int], values: Mapping[int, set[str]], rows: int, give
     raise DataError("ANN-COLUMNS", got, where=where, fix="say which with --label COLUMN, or name it label")
 
 
-def _wished(name: str, names: Sequence[str], option: str, where: str) -> int:
+def _wished(name: str, names: Sequence[str], width: int, option: str, where: str) -> int:
     """The place of a column the user named, or its number from 1. Raises UsageError USE-VALUE listing the columns."""
     if name in names:
         return names.index(name)
-    if not names and name.isdecimal() and int(name) >= 1:
+    if not names and name.isdecimal() and 1 <= int(name) <= width:
         return int(name) - 1
-    raise UsageError("USE-VALUE", f"{option}={name} is no column", where=where, fix=nearest(name, names) if names else "the table has no header; give the column's number")
+    fix = nearest(name, names) if names else f"the table has no header; give the column's number, 1 to {width}"
+    raise UsageError("USE-VALUE", f"{option}={name} is no column", where=where, fix=fix)
 
 
-def _share(cells: Sequence[Sequence[str]], column: int, lookup: Lookup) -> float:
-    """The share of different cells of a column that name an image."""
+def _share(cells: Sequence[Sequence[str]], column: int, lookup: Lookup, named: bool) -> float:
+    """The share of different cells of a column that name an image; bare numbers do only in a column that is `named` like one of paths."""
     different = {row[column] for row in cells}
-    return sum(normal(cell) in lookup for cell in different) / max(1, len(different))
+    return sum(normal(cell) in lookup and (named or not cell.strip().isdecimal()) for cell in different) / max(1, len(different))
 
 
 def windows_absolute(path: str) -> bool:

@@ -17,7 +17,16 @@ from saccade.core import EMPTY, Record
 from saccade.data.image_file import HEAD, recognise
 from saccade.errors import DataError, Problem
 
-SPLITS: Mapping[str, str] = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test", "testing": "test"}
+SPLITS: Mapping[str, str] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
 """The names that folders, columns and files give the parts of a data set, and ours."""
 
 READ = frozenset(".jpg .jpeg .jpe .jfif .png .apng .webp .bmp .dib .gif .tif .tiff .pnm .pgm .ppm .pbm".split())
@@ -119,7 +128,7 @@ class Source:
 
     root: Path
     only: str | None = None
-    wishes: Wishes = Wishes()
+    wishes: Wishes = field(default_factory=Wishes)
 
     @cached_property
     def names(self) -> list[str]:

@@ -1,0 +1,60 @@
+"""`saccade check`: every file read, every problem told; nothing written without an output folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from saccade import storage
+from saccade.data.check import check
+from saccade.data.check_report import CheckReport
+from saccade.data.image import MAX_PIXELS
+from saccade.data.open import open_dataset
+
+
+class CheckOptions(BaseModel):
+    """What a user may say of a check."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Annotated[str | None, Field(description="the layout, instead of finding out: table, idx, folder or images (without labels)")] = None
+    group: Annotated[str | None, Field(description="a column, or a regular expression on the path, that names what must stay together")] = None
+    label: Annotated[str | None, Field(description="the table's column of labels")] = None
+    path_column: Annotated[str | None, Field(description="the table's column of image paths")] = None
+    max_pixels: Annotated[int, Field(ge=1, description="pixels an image may declare")] = MAX_PIXELS
+    deep: Annotated[bool, Field(description="decode the pixels, not only the headers")] = True
+    isolate: Annotated[bool, Field(description="decode in child processes, so that a crash of a decoder is survived")] = False
+    near: Annotated[bool, Field(description="look for nearly the same pictures")] = True
+    threads: Annotated[int, Field(ge=1, description="files read at a time")] = 2
+
+
+def run_check(
+    path: str | Path,
+    options: CheckOptions | None = None,
+    *,
+    out: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> CheckReport:
+    """Opens and checks a data set. With `out`, writes check.json and data_problems.csv there. The caller prints the report and applies its gate.
+
+    Raises DataError when the data cannot be opened, ResourceError RUN-DISK when `out` cannot be written.
+    """
+    chosen = options or CheckOptions()
+    dataset = open_dataset(
+        path,
+        format=chosen.format,
+        group=chosen.group,
+        label=chosen.label,
+        path_column=chosen.path_column,
+        max_pixels=chosen.max_pixels,
+    )
+    report = check(dataset, deep=chosen.deep, isolate=chosen.isolate, near=chosen.near, threads=chosen.threads, progress=progress)
+    if out is not None:
+        with storage.disk_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
+        storage.write_json(out / "check.json", report.to_dict())
+        report.write_csv(out / "data_problems.csv")
+    return report
