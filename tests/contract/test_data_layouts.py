@@ -57,8 +57,11 @@ def test_given_splits_nesting_and_loose_images(tmp_path):
     root = folder(tmp_path, "train/cat/deep/1.png", "train/dog/1.png", "valid/cat/2.png", "test/3.png", "Validation/dog/9.png")
     opened = open_dataset(root)
     assert [(r.id, r.split) for r in opened.records] == [
-        ("Validation/dog/9.png", "val"), ("train/cat/deep/1.png", "train"), ("train/dog/1.png", "train"), ("valid/cat/2.png", "val"),
-    ]  # fmt: skip
+        ("Validation/dog/9.png", "val"),
+        ("train/cat/deep/1.png", "train"),
+        ("train/dog/1.png", "train"),
+        ("valid/cat/2.png", "val"),
+    ]
     assert found(opened) == {"IMG-LOOSE": "test/3.png"}
     assert opened.splits == ("train", "val") and opened.places("val") == (0, 3)
 
@@ -104,8 +107,12 @@ def test_links_loops_special_files_and_strange_names(tmp_path):
     listing = scan(root)
     assert sorted(listing.files) == ["cat/1.png", "cat/in.png", "dog/1.png", "dog/bad_\udcff.png"]
     assert sorted((p.code, p.where) for p in listing.problems) == [
-        ("IMG-LINK", "cat/loop"), ("IMG-LINK", "cat/out.png"), ("IMG-MISSING", "cat/gone.png"), ("IMG-SPECIAL", "cat/folder.png"), ("IMG-SPECIAL", "dog/pipe.png"),
-    ]  # fmt: skip
+        ("IMG-LINK", "cat/loop"),
+        ("IMG-LINK", "cat/out.png"),
+        ("IMG-MISSING", "cat/gone.png"),
+        ("IMG-SPECIAL", "cat/folder.png"),
+        ("IMG-SPECIAL", "dog/pipe.png"),
+    ]
     assert len(open_dataset(root).fingerprint) == 32
 
 
@@ -131,7 +138,12 @@ def test_missing_paths_and_unknown_formats_are_named(tmp_path):
 
 def test_groups_by_expression(tmp_path):
     root = folder(tmp_path, "a/s1_1.png", "a/s2_1.png", "b/s1_2.png", "b/other.png")
-    assert [(r.id, r.group) for r in open_dataset(root, group=r"s(\d+)_").records] == [("a/s1_1.png", "1"), ("a/s2_1.png", "2"), ("b/other.png", None), ("b/s1_2.png", "1")]
+    assert [(r.id, r.group) for r in open_dataset(root, group=r"s(\d+)_").records] == [
+        ("a/s1_1.png", "1"),
+        ("a/s2_1.png", "2"),
+        ("b/other.png", None),
+        ("b/s1_2.png", "1"),
+    ]
     assert {r.group for r in open_dataset(root, group=r"s\d+_").records} == {"s1_", "s2_", None}
     for pattern in ("patient", "("):
         with pytest.raises(UsageError, match="USE-VALUE"):
@@ -187,13 +199,34 @@ def test_encodings(images, encoding):
 
 
 def test_faults_of_rows_are_named_by_line(images):
-    rows = ["img/0.png,a", "img/1.png,b", "img/1.png,b", "img/2.png,a", "img/2.png,b", "../x.png,a", "/etc/passwd,a", "img/9.png,a", "img/3.png", "img/4.png,", ",a", "img/0\0.png,a"]
+    rows = [
+        "img/0.png,a",
+        "img/1.png,b",
+        "img/1.png,b",
+        "img/2.png,a",
+        "img/2.png,b",
+        "../x.png,a",
+        "/etc/passwd,a",
+        "img/9.png,a",
+        "img/3.png",
+        "img/4.png,",
+        ",a",
+        "img/0\0.png,a",
+    ]
     opened = open_dataset(table(images, "path,label\n" + "\n".join(rows) + "\n"))
     met = {(p.code, p.where) for p in opened.problems}
     assert met == {
-        ("ANN-DUP", "labels.csv:4"), ("ANN-CONFLICT", "labels.csv:6"), ("ANN-PATH", "labels.csv:7"), ("ANN-PATH", "labels.csv:8"), ("IMG-MISSING", "img/9.png"),
-        ("ANN-ROW", "labels.csv:10"), ("ANN-EMPTY", "labels.csv:11"), ("ANN-ROW", "labels.csv:12"), ("ANN-ROW", "labels.csv:13"), ("ANN-UNLISTED", "labels.csv"),
-    }  # fmt: skip
+        ("ANN-DUP", "labels.csv:4"),
+        ("ANN-CONFLICT", "labels.csv:6"),
+        ("ANN-PATH", "labels.csv:7"),
+        ("ANN-PATH", "labels.csv:8"),
+        ("IMG-MISSING", "img/9.png"),
+        ("ANN-ROW", "labels.csv:10"),
+        ("ANN-EMPTY", "labels.csv:11"),
+        ("ANN-ROW", "labels.csv:12"),
+        ("ANN-ROW", "labels.csv:13"),
+        ("ANN-UNLISTED", "labels.csv"),
+    }
     assert [r.id for r in opened.records] == ["img/0.png", "img/1.png", "img/4.png"] and opened.targets()[2] is None
 
 
@@ -253,7 +286,7 @@ def test_a_table_of_missing_images(tmp_path):
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.binary(max_size=200) | st.text(alphabet='a1.,;\t"\n\r\0é\ufeff\'', max_size=80).map(lambda t: t.encode("utf-8", "replace")))
+@given(st.binary(max_size=200) | st.text(alphabet="a1.,;\t\"\n\r\0é\ufeff'", max_size=80).map(lambda t: t.encode("utf-8", "replace")))
 def test_any_bytes_are_a_table_or_a_coded_error(data):
     try:
         rows = parse_rows(data, "t.csv")
@@ -264,7 +297,12 @@ def test_any_bytes_are_a_table_or_a_coded_error(data):
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.lists(st.sampled_from(["path", "label", "split", "img/0.png", "img/1.png", "../x", "train", "a", "", "NUL\0", "/", "."]), min_size=1, max_size=4), max_size=6))
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["path", "label", "split", "img/0.png", "img/1.png", "../x", "train", "a", "", "NUL\0", "/", "."]), min_size=1, max_size=4),
+        max_size=6,
+    )
+)
 def test_any_table_opens_or_is_a_coded_error(images, rows):
     table(images, "\n".join(",".join(row) for row in rows))
     try:
@@ -280,7 +318,9 @@ def test_any_table_opens_or_is_a_coded_error(images, rows):
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_idx_pairs_and_their_names(tmp_path, packed):
-    write = (lambda name, data: (tmp_path / f"{name}.gz").write_bytes(gzip.compress(data))) if packed else (lambda name, data: (tmp_path / name).write_bytes(data))
+    write = (
+        (lambda name, data: (tmp_path / f"{name}.gz").write_bytes(gzip.compress(data))) if packed else (lambda name, data: (tmp_path / name).write_bytes(data))
+    )
     pictures = np.arange(5 * 4 * 4, dtype=np.uint8).reshape(5, 4, 4)
     for part, n in (("train", 5), ("t10k", 2)):
         write(f"{part}-images-idx3-ubyte", idx(pictures[:n]))
@@ -313,9 +353,19 @@ def test_idx_without_or_with_other_labels(tmp_path):
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\0\0\x08", b"\0\0\x08\x01\0\0", b"\0\0\x08\x05" + bytes(20), b"\0\0\x77\x01" + bytes(4), idx(np.zeros(3, np.uint8))[:-1],
-     idx(np.zeros(3, np.uint8)) + b"x", b"\0\0\x08\x03" + b"\xff" * 12, gzip.compress(idx(np.zeros(3, np.uint8)))[:-9], b"\x1f\x8b garbage"],
-)  # fmt: skip
+    [
+        b"",
+        b"\0\0\x08",
+        b"\0\0\x08\x01\0\0",
+        b"\0\0\x08\x05" + bytes(20),
+        b"\0\0\x77\x01" + bytes(4),
+        idx(np.zeros(3, np.uint8))[:-1],
+        idx(np.zeros(3, np.uint8)) + b"x",
+        b"\0\0\x08\x03" + b"\xff" * 12,
+        gzip.compress(idx(np.zeros(3, np.uint8)))[:-9],
+        b"\x1f\x8b garbage",
+    ],
+)
 def test_idx_files_that_are_refused(data, tmp_path):
     (tmp_path / "x").write_bytes(data)
     with pytest.raises(DataError, match="ANN-IDX"):
@@ -351,10 +401,14 @@ def test_idx_round_trip(values):
 @pytest.mark.parametrize(
     ("path", "layout", "images", "classes"),
     [
-        ("classification/mnist_idx", "idx", 60_000, 10), ("classification/mnist_png", "folder", 600, 10), ("classification/fashion_mnist_idx", "idx", 450, 10),
-        ("classification/sign_digits", "folder", 1333, 10), ("classification/caltech7", "folder", 337, 7), ("medical/cxr_nih", "table", 480, 2),
+        ("classification/mnist_idx", "idx", 60_000, 10),
+        ("classification/mnist_png", "folder", 600, 10),
+        ("classification/fashion_mnist_idx", "idx", 450, 10),
+        ("classification/sign_digits", "folder", 1333, 10),
+        ("classification/caltech7", "folder", 337, 7),
+        ("medical/cxr_nih", "table", 480, 2),
     ],
-)  # fmt: skip
+)
 def test_shared_sets_open(shared_data, path, layout, images, classes):
     opened = open_dataset(shared_data / path)
     assert (opened.format, len(opened), len(opened.spaces["label"])) == (layout, images, classes) and not opened.problems

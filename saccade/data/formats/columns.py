@@ -76,7 +76,9 @@ def assign(cells: Sequence[Sequence[str]], files: Sequence[str], wishes: Wishes,
     sample, tables = cells[1:2001], lookups(files)
     names = [cell.strip() for cell in cells[0]]
     lowered = [name.lower().replace(" ", "_") for name in names]
-    shares = {(i, way): _share(sample or cells, i, table, lowered[i] in PATH or names[i] == wishes.path) for i in range(len(names)) for way, table in tables.items()}
+    shares = {
+        (i, way): _share(sample or cells, i, table, lowered[i] in PATH or names[i] == wishes.path) for i in range(len(names)) for way, table in tables.items()
+    }
     ways = list(WAYS)
     (path, way), share = max(shares.items(), key=lambda item: (round(item[1], 2), -ways.index(item[0][1]), -item[0][0]))
     headed = not any(normal(cell) in table for cell in names for table in tables.values()) and (
