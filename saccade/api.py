@@ -6,49 +6,114 @@ Each one calls the job of its name in `saccade.jobs`; a keyword that is not know
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from saccade.errors import nearest
+from saccade.errors import UsageError, nearest
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from saccade.data.check_report import CheckReport
     from saccade.jobs.doctor import DoctorReport
     from saccade.jobs.runs import RunInfo
+    from saccade.jobs.split import SplitResult
     from saccade.jobs.train import RunResult
 
 P = ParamSpec("P")
 R = TypeVar("R")
+M = TypeVar("M", bound="BaseModel")
 Listener = Callable[[dict[str, Any]], None]
+Progress = Callable[[int, int], None]
 
 
-def suggesting(function: Callable[P, R]) -> Callable[P, R]:
-    """The same function, whose TypeError for an unknown keyword names the likely one.
+def suggesting(model: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator: the TypeError for an unknown keyword names the likely one.
+
+    model: "module:name" of the options that the function takes as **options.
 
     >>> doctor(foldr=".")
     Traceback (most recent call last):
     ...
     TypeError: doctor() has no keyword 'foldr'; did you mean folder? The options are folder
     """
-    parameters = inspect.signature(function).parameters.values()
-    known = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
 
-    @functools.wraps(function)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        from saccade.jobs.options import HINTS, TrainOptions
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        parameters = inspect.signature(function).parameters.values()
+        named = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
-        options = [*known, *(name for name in TrainOptions.model_fields if name not in known)] if open_ended else known
-        for name in kwargs:
-            if name not in options:
-                raise TypeError(f"{function.__name__}() has no keyword {name!r}; {nearest(name, options, HINTS)}")
-        return function(*args, **kwargs)
+        @functools.wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            if any(name not in named for name in kwargs):
+                known = [*named, *(name for name in _model(model).model_fields if name not in named)] if model else named
+                _refuse_unknown(function.__name__, kwargs, known)
+            return function(*args, **kwargs)
 
-    return checked
+        return checked
+
+    return decorate
 
 
-@suggesting
+def _model(place: str) -> type[BaseModel]:
+    module, _, name = place.partition(":")
+    found: type[BaseModel] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _refuse_unknown(function: str, given: Iterable[str], known: Sequence[str]) -> None:
+    from saccade.jobs.options import HINTS
+
+    for name in given:
+        if name not in known:
+            raise TypeError(f"{function}() has no keyword {name!r}; {nearest(name, known, HINTS)}")
+
+
+def _options(model: type[M], given: Mapping[str, Any]) -> M:
+    """A model of options filled in. Raises UsageError USE-VALUE for a value that it refuses."""
+    from pydantic import ValidationError
+
+    try:
+        return model(**given)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        place = "".join(f"--{str(part).replace('_', '-')}" for part in first["loc"][:1])
+        raise UsageError("USE-VALUE", f"{first['msg'].removeprefix('Value error, ')}, got {first['input']!r}"[:300], where=place) from None
+
+
+@suggesting("saccade.jobs.check:CheckOptions")
+def check(data: Path | str, *, out: Path | str | None = None, progress: Progress | None = None, **options: Any) -> CheckReport:
+    """Reads every file of a data set and reports its problems; `report.gate()` raises what would stop a training.
+
+    data: a folder, a CSV or IDX files.
+    out: where check.json and data_problems.csv go; nothing is written without it.
+    progress: is told (files read, files in all).
+
+    The other keywords are those of `saccade check`.
+    """
+    from saccade.jobs.check import CheckOptions, run_check
+
+    return run_check(data, _options(CheckOptions, options), out=_path(out), progress=progress)
+
+
+@suggesting("saccade.jobs.split:SplitOptions")
+def split(data: Path | str, *, out: Path | str | None = None, progress: Progress | None = None, **options: Any) -> SplitResult:
+    """Checks a data set and divides it into train, val and test.
+
+    data: a folder, a CSV or IDX files.
+    out: the table to write, or with folds a folder; nothing is written without it.
+    progress: is told (files read, files in all).
+
+    The other keywords are those of `saccade split`.
+    """
+    from saccade.jobs.split import SplitOptions, run_split
+
+    return run_split(data, _options(SplitOptions, options), out=_path(out), progress=progress)
+
+
+@suggesting("saccade.jobs.options:TrainOptions")
 def train(data: Path | str = "", *, listeners: Sequence[Listener] = (), **options: Any) -> RunResult:
     """Trains, evaluates and reports; returns the run's folder and its metrics. Raises SaccadeError of every kind.
 
@@ -64,7 +129,7 @@ def train(data: Path | str = "", *, listeners: Sequence[Listener] = (), **option
     return run_train(make_options(**given), listeners=listeners)
 
 
-@suggesting
+@suggesting()
 def demo(task: str = "classify", *, out: Path | str = "saccade-demo", budget: str = "60s", seed: int = 0, listeners: Sequence[Listener] = ()) -> RunResult:
     """Trains on data that come with the libraries of saccade, a fifth held out.
 
@@ -79,7 +144,7 @@ def demo(task: str = "classify", *, out: Path | str = "saccade-demo", budget: st
     return run_demo(task, out=out, budget=budget, seed=seed, listeners=listeners)
 
 
-@suggesting
+@suggesting()
 def doctor(folder: Path | str = ".") -> DoctorReport:
     """Versions, device, disk and a self-test of this machine.
 
@@ -90,7 +155,7 @@ def doctor(folder: Path | str = ".") -> DoctorReport:
     return run_doctor(folder)
 
 
-@suggesting
+@suggesting()
 def runs(folder: Path | str = "runs") -> list[RunInfo]:
     """The runs in a folder, the youngest last. Raises UsageError RUN-MISSING when there is none.
 
@@ -99,3 +164,7 @@ def runs(folder: Path | str = "runs") -> list[RunInfo]:
     from saccade.jobs.runs import run_runs
 
     return run_runs(folder)
+
+
+def _path(path: Path | str | None) -> Path | None:
+    return None if path is None else Path(path)

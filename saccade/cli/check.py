@@ -3,29 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from saccade.cli.options import Deep, Format, Group, Isolate, LabelColumn, Leak, MaxBad, MaxPixels, Near, PathColumn, Reading
 from saccade.cli.output import Output
+from saccade.cli.progress import show_progress
+from saccade.errors import SaccadeError
 
-EXAMPLES = ("saccade check photos/", "saccade check labels.csv --label diagnosis --group patient", "saccade check photos/ --json --max-bad 0")
-PROBLEMS_SHOWN = 25
+EXAMPLES = ("saccade check photos/", "saccade check labels.csv --label diagnosis --group patient", "saccade check photos/ --max-bad 0 --json")
 
 
 def check(
     data: Annotated[str, Parameter(help="a folder, a CSV or IDX files")],
     *,
-    format: Annotated[str | None, Parameter(help="the layout, where it is not recognised")] = None,
-    label: Annotated[str | None, Parameter(help="the label's column in a table", metavar="COLUMN")] = None,
-    group: Annotated[str | None, Parameter(help="column or pattern whose groups are never divided", metavar="COLUMN|REGEX")] = None,
-    out: Annotated[Path | None, Parameter(help="write data_problems.csv there; nothing is written without it", metavar="DIR")] = None,
-    max_bad: Annotated[float, Parameter(help="share of unusable images that is let through", metavar="SHARE")] = 0.05,
-    max_pixels: Annotated[int, Parameter(help="largest image that is decoded")] = 100_000_000,
-    max_problems: Annotated[int, Parameter(help="kinds of problems listed", metavar="N")] = PROBLEMS_SHOWN,
-    allow_leak: Annotated[bool, Parameter(help="let a picture or group in two splits pass", negative="")] = False,
-    isolate: Annotated[bool, Parameter(help="decode in a process of its own, which a crash of the decoder does not outlive", negative="")] = False,
+    out: Annotated[Path | None, Parameter(help="write check.json and data_problems.csv there; else nothing is written", metavar="DIR")] = None,
+    max_bad: MaxBad = 0.05,
+    allow_leak: Leak = False,
+    format: Format = None,
+    label: LabelColumn = None,
+    path_column: PathColumn = None,
+    group: Group = None,
+    max_pixels: MaxPixels = 100_000_000,
+    deep: Deep = True,
+    near: Near = True,
+    isolate: Isolate = False,
+    threads: Reading = 2,
     show: Output,
 ) -> int:
     """Reads every file of a data set and lists its problems, each with what to do; training refuses what this refuses (exit code 3)."""
-    raise SystemExit
+    from saccade import api
+
+    chosen: dict[str, Any] = {"format": format, "label": label, "path_column": path_column, "group": group, "max_pixels": max_pixels}
+    chosen |= {"deep": deep, "near": near, "isolate": isolate, "threads": threads}
+    with show_progress(show, "check") as progress:
+        report = api.check(data, out=out, progress=progress, **chosen)
+    for problem in report.problems if show.json else ():
+        show.event("problem", **problem.to_dict())
+    show.event("check", **report.to_dict())
+    show.line(report.text(max_bad))
+    try:
+        report.gate(max_bad, allow_leak=allow_leak)
+    except SaccadeError:
+        show.line()
+        raise
+    show.finish(out, ("saccade", "train", data))
+    return 0

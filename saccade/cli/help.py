@@ -77,7 +77,7 @@ def _option(argument: Any) -> str:
     """`--out PATH`, or `--flip / --no-flip` for what is on or off."""
     if argument.negatives and argument.field_info.default in (None, True, inspect.Parameter.empty):
         return f"{_long(argument)} / {sorted(argument.negatives)[0]}"
-    return _long(argument) if argument.negatives else f"{_long(argument)} {argument.parameter.metavar or _metavar(argument)}"
+    return _long(argument) if argument.hint is bool else f"{_long(argument)} {argument.parameter.metavar or _metavar(argument)}"
 
 
 def _metavar(argument: Any) -> str:

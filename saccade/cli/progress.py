@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Progress:
         if kind == "step":
             self._step(told)
         elif kind in WORDS:
-            self._clear()
+            self.clear()
             for line in WORDS[kind](told):
                 self.show.line(displayable(line), "warn" if kind == "alert" else "")
 
@@ -45,7 +46,8 @@ class Progress:
         self._over(f"{'#' * filled}{'.' * (BAR_CELLS - filled)} {share:4.0%}  {words}")
         self.live = True
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Takes the live line away, if there is one."""
         if self.live:
             self._over("")
             self.live = False
@@ -54,6 +56,16 @@ class Progress:
         stream = sys.stderr if self.show.json else sys.stdout
         stream.write(f"\r\x1b[K{text}")
         stream.flush()
+
+
+@contextmanager
+def show_progress(show: Output, phase: str) -> Iterator[Callable[[int, int], None]]:
+    """A function of (done, total) that draws the live line of one phase, which is gone at the end."""
+    watch = Progress(show)
+    try:
+        yield lambda done, total: watch({"event": "step", "phase": phase, "n": done, "total": total})
+    finally:
+        watch.clear()
 
 
 def metric_lines(metrics: Mapping[str, Mapping[str, Any]], most: int = METRICS_SHOWN) -> list[str]:

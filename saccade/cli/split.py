@@ -3,32 +3,52 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from saccade.cli.options import Deep, Format, Group, Isolate, LabelColumn, Leak, MaxBad, MaxPixels, Near, PathColumn, Reading, Seed
 from saccade.cli.output import Output
+from saccade.cli.progress import show_progress
 
 EXAMPLES = (
     "saccade split photos/ --out split.csv",
     "saccade split labels.csv --group patient --test 0.2 --out split.csv",
-    "saccade split photos/ --folds 5 --json",
+    "saccade split photos/ --folds 5 --out folds/",
 )
 
 
 def split(
     data: Annotated[str, Parameter(help="a folder, a CSV or IDX files")],
     *,
-    out: Annotated[Path | None, Parameter(help="the split file to write; nothing is written without it", metavar="FILE")] = None,
-    test: Annotated[float, Parameter(help="share (or number) of images kept aside for the final numbers", metavar="SHARE")] = 0.15,
+    out: Annotated[Path | None, Parameter(help="the table to write, or with --folds a folder; else nothing is written", metavar="PATH")] = None,
+    test: Annotated[float | None, Parameter(help="share (or number) of images kept aside for the final numbers", metavar="SHARE")] = None,
     val: Annotated[float, Parameter(help="share (or number) of images to choose by", metavar="SHARE")] = 0.15,
+    folds: Annotated[int | None, Parameter(help="as many splits, each with another part as test", metavar="K")] = None,
     order: Annotated[Literal["random", "last"], Parameter(help="which images are kept aside")] = "random",
-    folds: Annotated[int, Parameter(help="show the folds of a cross-validation instead", metavar="K")] = 0,
-    group: Annotated[str | None, Parameter(help="column or pattern whose groups are never divided", metavar="COLUMN|REGEX")] = None,
-    label: Annotated[str | None, Parameter(help="the label's column in a table", metavar="COLUMN")] = None,
-    format: Annotated[str | None, Parameter(help="the layout, where it is not recognised")] = None,
-    seed: Annotated[int, Parameter(help="of every random choice")] = 0,
+    seed: Seed = 0,
+    max_bad: MaxBad = 0.05,
+    allow_leak: Leak = False,
+    format: Format = None,
+    label: LabelColumn = None,
+    path_column: PathColumn = None,
+    group: Group = None,
+    max_pixels: MaxPixels = 100_000_000,
+    deep: Deep = True,
+    near: Near = True,
+    isolate: Isolate = False,
+    threads: Reading = 2,
     show: Output,
 ) -> int:
     """Divides a data set into train, val and test: classes in proportion, groups and near-duplicates kept together. The data stay as they are."""
-    raise SystemExit
+    from saccade import api
+
+    chosen: dict[str, Any] = {"format": format, "label": label, "path_column": path_column, "group": group, "max_pixels": max_pixels}
+    chosen |= {"deep": deep, "near": near, "isolate": isolate, "threads": threads, "max_bad": max_bad, "allow_leak": allow_leak}
+    with show_progress(show, "check") as progress:
+        result = api.split(data, out=out, progress=progress, test=test, val=val, folds=folds, order=order, seed=seed, **chosen)
+    show.event("split", **result.to_dict())
+    show.line(result.text())
+    train = ("saccade", "train", data, "--split", result.paths[0]) if result.paths and not folds else ()
+    show.finish(out, train)
+    return 0

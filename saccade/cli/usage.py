@@ -53,7 +53,7 @@ def as_usage_error(verb: str, problem: CycloptsError) -> UsageError:
 def unknown_option(verb: str, word: str, names: list[str]) -> UsageError:
     """The error of an option that the verb does not have, with the likely one first."""
     word = word.partition("=")[0]
-    return UsageError("USE-OPTION", f"{word}; {nearest(word, names, likely(word, names))}", where=f"saccade {verb}")
+    return UsageError("USE-OPTION", f"{word}; {nearest(word, names, likely(word, names))}", where=f"saccade {verb}", fix=f"see saccade {verb} --help")
 
 
 def likely(word: str, names: list[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import pytest
 
 import saccade
 from saccade import api
+from saccade.cli.verbs import load
 
 # A name more is a decision: it is promised to every user.
 PUBLIC = ["check", "compare", "demo", "doctor", "evaluate", "load", "predict", "report", "runs", "split", "train"]
@@ -45,3 +46,11 @@ def test_a_misspelt_keyword_is_a_type_error(name):
 def test_other_tools_keywords_are_recognised():
     with pytest.raises(TypeError, match=r"train\(\) has no keyword 'imgsz'; did you mean size\?"):
         saccade.train("photos", imgsz=64)
+
+
+@pytest.mark.parametrize(("verb", "model"), [("check", "saccade.jobs.check:CheckOptions"), ("split", "saccade.jobs.split:SplitOptions")])
+def test_a_verb_has_the_options_of_its_model_with_the_same_defaults(verb, model):
+    """The command line declares these options itself, so that --help need not import what the model's module imports."""
+    fields = api._model(model).model_fields
+    own = inspect.signature(getattr(load(verb), verb)).parameters
+    assert {name: own[name].default for name in fields if name in own} == {name: field.default for name, field in fields.items()}

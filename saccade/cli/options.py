@@ -1,0 +1,22 @@
+"""Options that several verbs have, each declared once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+Format = Annotated[str | None, Parameter(help="the layout, instead of finding out: table, idx, folder or images")]
+Group = Annotated[str | None, Parameter(help="a column, or an expression on the path, that names what must stay together", metavar="COLUMN|REGEX")]
+LabelColumn = Annotated[str | None, Parameter(help="the table's column of labels", metavar="COLUMN")]
+PathColumn = Annotated[str | None, Parameter(help="the table's column of image paths", metavar="COLUMN")]
+MaxBad = Annotated[float, Parameter(help="share of the images that may be unusable", metavar="SHARE")]
+MaxPixels = Annotated[int, Parameter(help="pixels an image may declare", metavar="N")]
+Leak = Annotated[bool, Parameter(help="accept pictures or groups that are in two given splits", negative="")]
+Deep = Annotated[bool, Parameter(help="decode the pixels, not only the headers")]
+Near = Annotated[bool, Parameter(help="look for nearly the same pictures")]
+Isolate = Annotated[bool, Parameter(help="decode in child processes, so that a crash of a decoder is survived", negative="")]
+Reading = Annotated[int, Parameter(help="files read at a time", metavar="N")]
+Seed = Annotated[int, Parameter(help="of every random choice")]
+Threads = Annotated[int | None, Parameter(help="of the network", metavar="N")]
+Device = Annotated[str, Parameter(help="auto, cpu, cuda, cuda:0 ...")]
