@@ -115,6 +115,7 @@ CODES: dict[str, Code] = {
     "DEVICE": Code("fatal", "the device is not available", "use --device cpu, or see saccade doctor"),
     # evaluation, prediction ---------------------------------------------------------------------------------------
     "GATE-FAILED": Code("fatal", "a metric is below the gate", "look at the worst images in the report"),
+    "PRED-NONE": Code("fatal", "there is no image to predict", "check the path or the pattern; quote a pattern so that the shell leaves it alone"),
     "PRED-FAILED": Code("warn", "some inputs have no answer", "see failed.jsonl"),
     "COMPARE-SET": Code("fatal", "the two evaluations are not of the same images", "evaluate both on the same split"),
     # usage --------------------------------------------------------------------------------------------------------
