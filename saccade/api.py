@@ -17,6 +17,7 @@ from saccade.errors import UsageError, nearest
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from saccade.bundle import Bundle
     from saccade.data.check_report import CheckReport
     from saccade.jobs.doctor import DoctorReport
     from saccade.jobs.runs import RunInfo
@@ -130,6 +131,18 @@ def train(data: Path | str = "", *, listeners: Sequence[Listener] = (), **option
 
 
 @suggesting()
+def load(path: Path | str, *, allow_nan: bool = False) -> Bundle:
+    """The network of a model file, in eval mode on the CPU, and its card. Raises ModelError for anything that is not a sound model file.
+
+    path: a model.saccade, or the run that holds it.
+    allow_nan: accept weights that are not finite.
+    """
+    from saccade import bundle
+
+    return bundle.read(model_file(path), allow_nan=allow_nan)
+
+
+@suggesting()
 def demo(task: str = "classify", *, out: Path | str = "saccade-demo", budget: str = "60s", seed: int = 0, listeners: Sequence[Listener] = ()) -> RunResult:
     """Trains on data that come with the libraries of saccade, a fifth held out.
 
@@ -164,6 +177,11 @@ def runs(folder: Path | str = "runs") -> list[RunInfo]:
     from saccade.jobs.runs import run_runs
 
     return run_runs(folder)
+
+
+def model_file(path: Path | str) -> Path:
+    """The model file itself, or that of the run's folder."""
+    return Path(path) / "model.saccade" if Path(path).is_dir() else Path(path)
 
 
 def _path(path: Path | str | None) -> Path | None:
