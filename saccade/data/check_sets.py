@@ -69,11 +69,12 @@ def group_leaks(records: Sequence[Record]) -> list[Problem]:
 
 
 def _across(records: Sequence[Record], places: Sequence[int], code: str, text: str, most: int | None = None) -> list[Problem]:
-    """A problem for each record that is in another split than the first one."""
-    first = next((i for i in places if records[i].split), None)
-    if first is None:
+    """A problem for each record that is in another split than the first one, train before val before test."""
+    placed = [i for part in ("train", "val", "test") for i in places if records[i].split == part]
+    if not placed:
         return []
-    others = [i for i in places if records[i].split not in (None, records[first].split)]
+    first = placed[0]
+    others = [i for i in placed if records[i].split != records[first].split]
     return [Problem(code, records[i].id, f"{text} {records[first].id} ({records[first].split} | {records[i].split})") for i in others[:most]]
 
 

@@ -67,7 +67,7 @@ def make_split(dataset: ImageDataset, *, test: float | None = None, val: float =
 
 def _cut(dataset: ImageDataset, places: Sequence[int], wish: float, name: str, seed: int, order: Order) -> tuple[list[int], list[int], str]:
     """(cut off, left, how): a share of each class, whole units, and at least one image of each class left."""
-    if not 0 < wish or (wish >= 1 and wish != int(wish)) or not np.isfinite(wish):
+    if not 0 < wish < np.inf or (wish >= 1 and wish != int(wish)):
         raise UsageError("USE-VALUE", f"{name}={wish:g}", fix="give a share between 0 and 1, or a number of images")
     number = int(wish) if wish >= 1 else round(wish * len(places))
     if number >= len(places):
