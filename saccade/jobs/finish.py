@@ -76,7 +76,7 @@ def card(plan: Plan, prepared: Prepared, temperature: float, metrics: Mapping[st
 
 def write_floors(prepared: Prepared, part: str, evaluation: Evaluation, run: RunFolder) -> None:
     """eval/floors.json: what simple models reach on the same images."""
-    from saccade.classic.floors import run_floors
+    from saccade.inference.floors import run_floors
 
     split = prepared.split
     found = run_floors(prepared.dataset, split.train, getattr(split, part), space=prepared.space, evaluation=evaluation, budget_s=FLOOR_SECONDS)
