@@ -59,7 +59,7 @@ def inspect_all(dataset: ImageDataset, depth: Depth, threads: int, progress: Cal
 
 
 def _mapped(function: Callable[[Record], Finding], records: Sequence[Record], threads: int) -> Iterator[Finding]:
-    if threads < 2:
+    if threads < 2 or all(record.index is not None for record in records):  # pictures in memory are too quick for threads to help
         yield from map(function, records)
         return
     block = 64 * threads
@@ -93,7 +93,7 @@ def inspect(record: Record, dataset: ImageDataset, depth: Depth, readers: Reader
     problems = tuple(replace(problem, where=record.id) for problem in found.problems)
     if found.size != (0, 0) and min(found.size) < SMALLEST and not found.bad:
         problems += (Problem("IMG-SIZE", record.id, f"{found.size[1]} x {found.size[0]} pixels, at least {SMALLEST} are needed"),)
-    return replace(found, problems=problems)
+    return replace(found, problems=problems) if problems else found
 
 
 def _stored(record: Record, dataset: ImageDataset, depth: Depth) -> Finding:
