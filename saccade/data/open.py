@@ -44,7 +44,7 @@ def open_dataset(
     records = tuple(found.records)
     if group is not None and not found.grouped:
         records = _grouped(records, group)
-    root = source.root.absolute()
+    root = Path(os.path.abspath(source.root))
     return ImageDataset(
         name=_name(root / source.only if source.only else root),
         root=root,
@@ -89,7 +89,9 @@ def _recognise(source: Source, wanted: str | None) -> tuple[str, Found]:
             return name, candidate.load(source, plan)
     where = str(source.root / source.only if source.only else source.root)
     files = len(source.listing.files)
-    raise DataError("DATA-LAYOUT", f"{files:,} images, but none of: " + "; ".join(f.wants for f in tried.values()), where=where)
+    got = f"{files:,} images, but none of: " + "; ".join(f.wants for f in tried.values())
+    fix = "use one of these, or check the images alone with --format images" if files else ""
+    raise DataError("DATA-LAYOUT", got, where=where, fix=fix)
 
 
 def _grouped(records: tuple[Record, ...], pattern: str) -> tuple[Record, ...]:

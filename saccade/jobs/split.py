@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ class SplitResult:
         """The parts with their classes, at most 100 columns wide."""
         lines = [displayable(f"{self.dataset.root}   {len(self.dataset):,} images")]
         for split in self.splits:
-            lines.append(f" {split.reason}"[:100])
+            lines += textwrap.wrap(split.reason, 100, initial_indent=" ", subsequent_indent="   ")
             for name in ("train", "val", "test"):
                 places = getattr(split, name)
                 counts = ", ".join(f"{displayable(label)} {n:,}" for label, n in self.dataset.class_counts(places).items())
