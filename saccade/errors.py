@@ -70,6 +70,7 @@ CODES: dict[str, Code] = {
     "CLS-EMPTY": Code("warn", "a class has no images", "remove it or add examples"),
     "CLS-SINGLE": Code("warn", "a class has a single image, which cannot be both trained on and tested", "add examples"),
     "CLS-SPLIT": Code("fatal", "the class names differ between the splits", "use the same folder names in train, val and test"),
+    "CLS-MODEL": Code("fatal", "the data have classes that the model does not know", "rename the folders, or train on these data"),
     "CLS-CASE": Code("warn", "two class names differ only in case or spaces", "merge them if they mean the same"),
     "CLS-BALANCE": Code("note", "the classes differ in size by more than a factor of ten", "nothing to do; look at the per-class numbers"),
     "DUP-EXACT": Code("warn", "the same picture is there more than once", "remove the copies; they are kept in one split"),

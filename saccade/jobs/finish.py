@@ -13,6 +13,7 @@ from saccade.core import Model
 from saccade.data.loader import Loader
 from saccade.data.preprocess import Preprocess
 from saccade.inference.evaluate import Evaluation, evaluate
+from saccade.inference.postprocess import Postprocess
 from saccade.jobs.plan import Plan
 from saccade.jobs.prepare import Prepared
 from saccade.metrics.calibration import fit_temperature
@@ -67,7 +68,7 @@ def card(plan: Plan, prepared: Prepared, temperature: float, metrics: Mapping[st
         inputs=plan.inputs,
         spaces={"label": prepared.space},
         preprocess=plan.preprocess,
-        postprocess={"temperature": temperature},
+        postprocess=Postprocess(temperature).to_dict(),
         metrics=metrics,
         fingerprint=prepared.dataset.fingerprint,
         extra={"settings": asdict(plan.settings), "data": prepared.dataset.name},

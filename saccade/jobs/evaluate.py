@@ -1,0 +1,170 @@
+"""`evaluate MODEL DATA`: the numbers of a stored model on a data set, with intervals, and every prediction behind them."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from saccade import bundle
+from saccade.bundle import Bundle
+from saccade.core import LabelSpace, Model, Record
+from saccade.data.check import check
+from saccade.data.dataset import ImageDataset
+from saccade.data.loader import Loader
+from saccade.data.open import open_dataset
+from saccade.data.preprocess import Preprocess
+from saccade.errors import DataError, GateError, UsageError
+from saccade.inference.evaluate import Evaluation, evaluate
+from saccade.inference.postprocess import Postprocess
+from saccade.jobs.plan import multiply_adds
+from saccade.targets import Label
+from saccade.training.engine import Engine, auto_precision, pick_device, set_threads
+
+GATE = re.compile(r"\s*([a-z][\w.]*)\s*(>=|<=|>|<)\s*(-?\d+(?:\.\d+)?)\s*")
+COMPARISONS: dict[str, Callable[[float, float], bool]] = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
+
+
+class EvaluateOptions(BaseModel):
+    """What a user may say of an evaluation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    split: Annotated[Literal["train", "val", "test", "all"] | None, Field(description="default: test if there is one, else val, else all")] = None
+    gate: Annotated[tuple[str, ...], Field(description='a bar that must be met, such as "accuracy>=0.9"; exit 8 when it is not')] = ()
+    threshold: Annotated[float | None, Field(ge=0, le=1, description="less probable answers are unknown; default: those stored with the model")] = None
+    format: Annotated[str | None, Field(description="the layout, instead of finding out")] = None
+    group: Annotated[str | None, Field(description="a column or pattern; intervals are then over groups")] = None
+    label: Annotated[str | None, Field(description="the table's column of labels")] = None
+    batch: Annotated[int, Field(ge=1, description="images at a time")] = 64
+    max_bad: Annotated[float, Field(ge=0, le=1, description="share of unusable images that stops the evaluation")] = 0.05
+    device: Annotated[str, Field(description="auto, cpu, cuda, cuda:0 ...")] = "auto"
+    threads: Annotated[int | None, Field(ge=1, description="of the network")] = None
+
+    @field_validator("gate")
+    @classmethod
+    def _gates(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for text in given:
+            if not GATE.fullmatch(text):
+                raise ValueError(f'a gate such as "accuracy>=0.9" is expected, got {text}')
+        return given
+
+
+@dataclass(frozen=True)
+class EvaluateResult:
+    """The evaluation, the part of the data it is of and why, and the folder it was written to."""
+
+    evaluation: Evaluation
+    part: str
+    reason: str
+    out: Path | None
+
+    @property
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """{key: {value, low, high, n}}."""
+        return {key: value._asdict() for key, value in self.evaluation.values.items()}
+
+    def text(self) -> str:
+        """The numbers for people, at most 20 classes."""
+        lines = [f"{len(self.evaluation)} images ({self.reason})", f"{'metric':<16}{'value':>9}   95 % interval"]
+        lines += [f"{key:<16}{v.value:>9.4f}   {v.low:.4f} to {v.high:.4f}" for key, v in self.evaluation.values.items()]
+        rows = self.evaluation.metric.per_class()
+        lines += ["", f"{'class':<32}{'images':>8}{'precision':>11}{'recall':>9}{'f1':>9}"]
+        lines += [f"{r['class'][:31]:<32}{r['support']:>8}{r['precision']:>11.4f}{r['recall']:>9.4f}{r['f1']:>9.4f}" for r in rows[:20]]
+        return "\n".join(lines + ([f"... and {len(rows) - 20} more in per_class.csv"] if len(rows) > 20 else []))
+
+
+def run_evaluate(
+    model: Path, data: str | Path, options: EvaluateOptions | None = None, *, out: Path | None = None, progress: Callable[[int, int], None] | None = None
+) -> EvaluateResult:
+    """Evaluates a model file (or a run's) on a data set; writes eval files into `out` where it is given.
+
+    Raises ModelError, DataError (CLS-MODEL for classes the model does not know), GateError GATE-FAILED after everything is written.
+    """
+    chosen = options or EvaluateOptions()
+    set_threads(chosen.threads)
+    found = bundle.read(model / "model.saccade" if model.is_dir() else model)
+    space = found.card.spaces["label"]
+    opened = open_dataset(data, format=chosen.format, group=chosen.group, label=chosen.label)
+    report = check(opened, near=False, progress=progress)
+    report.gate(chosen.max_bad, allow_leak=True)
+    dataset = fitted(report.dataset, found, str(data))
+    part, reason, places = chosen_part(dataset, chosen.split)
+    preprocess = Preprocess.from_dict(found.card.preprocess)
+    post = Postprocess.from_dict(found.card.postprocess, space, where=str(model))
+    if chosen.threshold is not None:
+        post = post.with_thresholds(chosen.threshold, space)
+    network, autocast = placed(found, chosen.device)
+    loader = Loader(dataset.subset(places), preprocess, batch_size=chosen.batch, cache_bytes=0)
+    evaluation = evaluate(
+        network, loader, space=space, temperature=post.temperature, thresholds=dict(post.thresholds) or None, autocast=autocast, progress=progress
+    )
+    if out is not None:
+        evaluation.write(out)
+    held(evaluation, chosen.gate)
+    return EvaluateResult(evaluation, part, reason, out)
+
+
+def placed(found: Bundle, device: str) -> tuple[Model, AbstractContextManager[None]]:
+    """The network on its device, and the arithmetic that training chose for such a network."""
+    assert isinstance(found.model, Model)
+    stored = found.card.extra.get("settings", {}).get("precision")
+    precision = stored or auto_precision(pick_device(device), multiply_adds(found.model, found.card.inputs))
+    engine = Engine(device, precision)
+    engine.place(found.model)
+    return found.model, engine.autocast()
+
+
+def fitted(dataset: ImageDataset, found: Bundle, where: str) -> ImageDataset:
+    """The data set with the model's channels and its class ids, matched by name. Raises DataError CLS-MODEL."""
+    space, own = found.card.spaces["label"], dataset.spaces["label"]
+    unknown = [name for name in own.names if name not in space.names]
+    if unknown:
+        raise DataError("CLS-MODEL", f"{', '.join(unknown[:5])}; the model knows {', '.join(space.names[:20])}", where=where)
+    moved = tuple(renamed(record, own, space) for record in dataset.records)
+    value_range = Preprocess.from_dict(found.card.preprocess).value_range
+    return replace(dataset, records=moved, spaces={"label": space}, channels=found.card.inputs.channels, value_range=value_range)
+
+
+def renamed(record: Record, own: LabelSpace, space: LabelSpace) -> Record:
+    """The record with the id that its class has in the model."""
+    target = record.targets.get("label")
+    if target is None or not target.known:
+        return record
+    return replace(record, targets={**record.targets, "label": Label(space.index(own.names[target.index]))})
+
+
+def chosen_part(dataset: ImageDataset, wanted: str | None) -> tuple[str, str, list[int]]:
+    """The part to evaluate, why, and its places. Raises UsageError USE-VALUE when the data have no such part."""
+    splits = {name: [i for i, record in enumerate(dataset.records) if record.split == name] for name in ("train", "val", "test")}
+    present = [name for name, places in splits.items() if places]
+    if wanted == "all" or (wanted is None and not {"val", "test"} & set(present)):
+        return "all", "all of them" if wanted else "all of them: the data name no test or val part", list(range(len(dataset)))
+    if wanted is not None:
+        if wanted not in present:
+            raise UsageError("USE-VALUE", f"{wanted}; the data have {', '.join([*present, 'all'])}", where="--split")
+        return wanted, f"the {wanted} part", splits[wanted]
+    part = "test" if "test" in present else "val"
+    return part, f"the {part} part, as the data name it", splits[part]
+
+
+def held(evaluation: Evaluation, gates: tuple[str, ...]) -> None:
+    """Raises GateError GATE-FAILED for the bars that are not met, UsageError USE-VALUE for a metric that does not exist."""
+    failed = []
+    for text in gates:
+        key, sign, bar = GATE.fullmatch(text).groups()  # type: ignore[union-attr]
+        if key not in evaluation.values:
+            raise UsageError("USE-VALUE", f"{key}; the metrics are {', '.join(evaluation.values)}", where="--gate")
+        value = evaluation.values[key].value
+        if not COMPARISONS[sign](value, float(bar)):
+            failed.append(f"{key} is {value:.4f}, the gate is {sign} {bar}")
+    if failed:
+        raise GateError("GATE-FAILED", "; ".join(failed))
+
+
