@@ -1,0 +1,156 @@
+"""Answers as files: a journal of JSON lines that survives a kill, and what is made from it at the end (failures, CSV)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from saccade import storage
+from saccade.core import LabelSpace
+from saccade.data.image import read_image
+from saccade.errors import SaccadeError, UsageError, displayable
+from saccade.inference.predict import Result
+from saccade.inference.sources import Input
+
+Row = dict[str, Any]
+DIGITS = 6  # of a probability
+
+
+@dataclass(frozen=True)
+class Places:
+    """The files of one prediction. `answers` is the CSV when that is asked for, else the journal itself."""
+
+    journal: Path
+    answers: Path
+    failed: Path
+    plan: Path
+    overlay: Path
+
+    @classmethod
+    def of(cls, out: Path, form: str) -> Places:
+        """`out` ending in .jsonl or .csv is the file of answers, its companions bear its name; anything else is a folder."""
+        single = out.suffix.lower() in (".jsonl", ".csv")
+        folder, stem = (out.parent, out.stem) if single else (out, "predictions")
+        if single and out.suffix.lower() != f".{form}":
+            raise UsageError("USE-VALUE", f"{form}, but the file is {out.name}", where="--as")
+        prefix = f"{stem}." if single else ""
+        journal = folder / f"{stem}.jsonl"
+        answers = out if single else folder / f"{stem}.{form}"
+        return cls(journal, answers, folder / f"{prefix}failed.jsonl", folder / f"{prefix}plan.json", folder / f"{prefix}overlay")
+
+    def existing(self) -> list[Path]:
+        return [path for path in (self.journal, self.answers, self.failed, self.plan, self.overlay) if os.path.lexists(path)]
+
+
+def to_row(result: Result, space: LabelSpace, *, top: int, probabilities: bool) -> Row:
+    """One line of the journal.
+
+    ok: {"id", "path", "status", "answer", "score", "top": [[name, p], ...]}, with `probabilities` also {name: p}; the answer
+    is "unknown" and its score 0 below the threshold. failed: answer and score null, and code, where, what, fix.
+    """
+    row: Row = {"id": displayable(result.input.id), "path": displayable(os.fspath(result.input.path))}
+    if result.label is None:
+        assert result.error is not None
+        told = result.error.to_dict()
+        return {**row, "status": "failed", "answer": None, "score": None, "top": [], **{key: told[key] for key in ("code", "where", "what", "fix")}}
+    label = result.label
+    row |= {"status": "ok", "answer": space.names[label.index] if label.known else "unknown", "score": round(label.score, DIGITS)}
+    row["top"] = [[space.names[index], round(p, DIGITS)] for index, p in label.top(top)]
+    if probabilities and label.probabilities is not None:
+        row["probabilities"] = {name: round(p, DIGITS) for name, p in zip(space.names, label.probabilities.tolist(), strict=True)}
+    return row
+
+
+class Journal:
+    """The JSON lines file that rows are added to, a batch by one write that is flushed to the disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Raises ResourceError RUN-DISK."""
+        if rows:
+            storage.append_line(self.path, "\n".join(storage.dump_json(row) for row in rows), sync=True)
+
+    def mend(self, items: Sequence[Input]) -> list[Row]:
+        """Cuts what a kill left half written, and returns the rows that stay.
+
+        Raises UsageError RUN-CONFIG when a row is not of the input in its place.
+        """
+        if not self.path.exists():
+            return []
+        data, kept, rows = self.path.read_bytes(), 0, list[Row]()
+        while (end := data.find(b"\n", kept)) >= 0:
+            try:
+                row = storage.parse_json(data[kept:end])
+            except ValueError:
+                break
+            if len(rows) >= len(items) or not isinstance(row, dict) or row.get("id") != displayable(items[len(rows)].id):
+                raise UsageError("RUN-CONFIG", f"row {len(rows) + 1} is not of the input in its place", where=str(self.path))
+            rows.append(row)
+            kept = end + 1
+        if kept < len(data):
+            with storage.disk_errors(self.path), open(self.path, "r+b") as stream:
+                stream.truncate(kept)
+                os.fsync(stream.fileno())
+        return rows
+
+
+def write_failed(path: Path, rows: Sequence[Row]) -> None:
+    """The failed rows alone, as id, path, code, where, what, fix; no file when there are none."""
+    failed = [{key: row[key] for key in ("id", "path", "code", "where", "what", "fix")} for row in rows if row["status"] == "failed"]
+    if failed:
+        storage.atomic_write(path, "".join(storage.dump_json(row) + "\n" for row in failed).encode())
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_csv(path: Path, rows: Sequence[Row], space: LabelSpace, *, top: int, probabilities: bool) -> None:
+    """The rows as CSV: id, path, status, answer, score, top1, p1, ..., perhaps a column for each class, code, what."""
+    shown = min(top, len(space))
+    header = ["id", "path", "status", "answer", "score", *(f"{kind}{k}" for k in range(1, shown + 1) for kind in ("top", "p"))]
+    header += [f"p({name})" for name in space.names] if probabilities else []
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([plain(cell) for cell in [*header, "code", "what"]])
+    for row in rows:
+        best = [cell for pair in row["top"] for cell in pair]
+        cells = [row["id"], row["path"], row["status"], row["answer"], row["score"], *best, *[None] * (2 * shown - len(best))]
+        if probabilities:
+            given: Mapping[str, float] = row.get("probabilities", {})
+            cells += [given.get(name) for name in space.names]
+        writer.writerow([plain(cell) for cell in [*cells, row.get("code"), row.get("what")]])
+    storage.atomic_write(path, text.getvalue().encode("utf-8", "backslashreplace"))
+
+
+def plain(cell: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: text that begins like one gets an apostrophe before it.
+
+    >>> plain("=1+1"), plain("cat"), plain(-0.5)
+    ("'=1+1", 'cat', -0.5)
+    """
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+
+
+def draw_overlay(folder: Path, place: int, result: Result, space: LabelSpace) -> None:
+    """The picture with its answer below it, as <place>_<name>.png. Raises ResourceError RUN-DISK."""
+    import cv2
+
+    if result.label is None:
+        return
+    try:
+        pixels = read_image(result.input.path, channels=3).pixels
+    except SaccadeError:  # it was readable a moment ago; its answer stands
+        return
+    image = pixels if pixels.dtype == np.uint8 else np.rint(pixels * 255).astype(np.uint8)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(displayable(result.input.id)).stem)[:80]
+    _, data = cv2.imencode(".png", result.label.draw(image, space)[..., ::-1])
+    storage.atomic_write(folder / f"{place:06d}_{name}.png", data.tobytes())

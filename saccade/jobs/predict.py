@@ -1,0 +1,189 @@
+"""`saccade predict`: a model file and images in, one answer for each image out, whatever dies on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from saccade import bundle, storage
+from saccade.bundle import Bundle
+from saccade.errors import PartialError, Problem, UsageError
+from saccade.inference.predict import Predictor, Result, predict
+from saccade.inference.sources import Inputs, expand
+from saccade.inference.writers import Journal, Places, Row, draw_overlay, to_row, write_csv, write_failed
+from saccade.training.engine import set_threads
+from saccade.training.run_folder import new_folder
+
+BATCH = 32
+Progress = Callable[[int, int, int], None]  # answered, failed, inputs in all
+
+
+class PredictOptions(BaseModel):
+    """What a user may say of a prediction."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    as_: Annotated[Literal["jsonl", "csv"] | None, Field(description="form of the answers: jsonl, or csv (written at the end, beside JSON lines)")] = None
+    top: Annotated[int, Field(ge=1, le=1000, description="most probable classes that are listed")] = 5
+    probabilities: Annotated[bool, Field(description="list the probability of every class")] = False
+    threshold: Annotated[float | None, Field(ge=0, le=1, description="less probable answers are unknown; default: the model file's own")] = None
+    overlay: Annotated[bool, Field(description="also write every picture with its answer below it")] = False
+    resume: Annotated[bool, Field(description="go on with what a killed prediction left in --out")] = False
+    on_error: Annotated[Literal["skip", "stop"], Field(description="at an image that cannot be read: list it and go on, or stop")] = "skip"
+    batch: Annotated[int | None, Field(ge=1, le=4096, description="images at a time")] = None
+    threads: Annotated[int | None, Field(ge=1, le=1024, description="of the network, and as many that read images")] = None
+    device: Annotated[str, Field(description="auto, cpu, cuda, cuda:0 ...")] = "auto"
+    precision: Annotated[Literal["auto", "fp32", "bf16"], Field(description="of the network's arithmetic")] = "auto"
+    allow_nan: Annotated[bool, Field(description="read a model file whose weights are not all finite")] = False
+
+
+@dataclass(frozen=True)
+class PredictSummary:
+    """What a prediction did: inputs, answers, failures, the file of answers, images a second, and what was left out of folders."""
+
+    n: int
+    ok: int
+    failed: int
+    path: Path
+    rate: float
+    failed_path: Path | None = None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def exit(self) -> int:
+        return PartialError.exit if self.failed else 0
+
+    def error(self) -> PartialError | None:
+        """PRED-FAILED when some inputs have no answer."""
+        if not self.failed:
+            return None
+        return PartialError("PRED-FAILED", f"{self.failed} of {self.n}", where=str(self.path), fix=f"see {self.failed_path}")
+
+    def to_dict(self) -> dict[str, Any]:
+        paths = {"path": str(self.path), "failed_path": None if self.failed_path is None else str(self.failed_path)}
+        return {**asdict(self), **paths, "problems": [problem.to_dict() for problem in self.problems]}
+
+
+def run_predict(
+    model: str | Path,
+    sources: str | Path | Sequence[str | Path],
+    options: PredictOptions | None = None,
+    *,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+) -> PredictSummary:
+    """Answers every image that `sources` names (see `inference.sources.expand`).
+
+    model: a model.saccade, or a run's folder. out: a .jsonl or .csv file, or a folder; default runs/<date>_predict_<source>.
+    Beside the answers lie the failures (failed.jsonl) and the plan (plan.json), which `resume` obeys. Nothing existing is
+    written over. The summary is returned also when some inputs failed; its `error()` is what the command line ends with.
+
+    Raises ModelError; DataError DATA-MISSING, PRED-NONE and, with on_error="stop", that of the first image;
+    UsageError RUN-EXISTS, RUN-CONFIG, USE-MISSING, USE-VALUE; ResourceError RUN-DISK, DEVICE.
+    """
+    chosen = options or PredictOptions()
+    read = bundle.read(model_path(Path(model)), allow_nan=chosen.allow_nan)
+    inputs = expand(sources)
+    places = _places(chosen, out, sources)
+    stored = storage.read_json(places.plan) if chosen.resume and places.plan.exists() else {}
+    threads = set_threads(chosen.threads or stored.get("threads"))
+    predictor = Predictor(read, device=chosen.device, precision=_precision(chosen, stored), thresholds=chosen.threshold)
+    plan = _plan(chosen, stored, predictor, read, inputs) | {"threads": threads}
+    _agree(plan, stored, places.plan)
+    with storage.disk_errors(places.plan):
+        places.plan.parent.mkdir(parents=True, exist_ok=True)
+        if chosen.overlay:
+            places.overlay.mkdir(exist_ok=True)
+    if not stored:
+        storage.write_json(places.plan, plan)
+    journal = Journal(places.journal)
+    rows = journal.mend(inputs.items)
+    began, before = time.monotonic(), len(rows)
+    for results in predict(predictor, inputs.items, batch=plan["batch"], workers=threads, done=before):
+        _record(results, rows, journal, chosen, places, predictor)
+        if progress is not None:
+            progress(len(rows), sum(row["status"] == "failed" for row in rows), len(inputs))
+    rate = (len(rows) - before) / max(1e-9, time.monotonic() - began)
+    return _finish(rows, places, predictor, chosen, rate, inputs)
+
+
+def model_path(model: Path) -> Path:
+    """The model file itself, or the one of a run's folder."""
+    return model / "model.saccade" if model.is_dir() else model
+
+
+def _places(chosen: PredictOptions, out: str | Path | None, sources: Any) -> Places:
+    form = chosen.as_ or ("csv" if out is not None and Path(out).suffix.lower() == ".csv" else "jsonl")
+    if out is None:
+        if chosen.resume:
+            raise UsageError("USE-MISSING", "--resume needs the --out of the prediction to go on with", where="--out")
+        first = os.fspath(sources if isinstance(sources, str | Path) or not sources else sources[0])
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(first).stem).strip("_")[:40] or "images"
+        return Places.of(new_folder(None, "predict", name), form)
+    places = Places.of(Path(os.path.abspath(out)), form)
+    if not chosen.resume and places.existing():
+        raise UsageError("RUN-EXISTS", f"{places.existing()[0].name} is there", where=str(out))
+    if places.journal.exists() and not places.plan.exists():
+        raise UsageError("RUN-CONFIG", f"there are answers, but no {places.plan.name}", where=str(out))
+    return places
+
+
+def _precision(chosen: PredictOptions, stored: dict[str, Any]) -> str:
+    return str(stored.get("precision", "auto")) if chosen.precision == "auto" else chosen.precision
+
+
+def _plan(chosen: PredictOptions, stored: dict[str, Any], predictor: Predictor, read: Bundle, inputs: Inputs) -> dict[str, Any]:
+    """Everything that an answer depends on, so that what is resumed ends in the same bytes."""
+    named = hashlib.sha256()
+    for item in inputs.items:
+        named.update(os.fsencode(item.id) + b"\0" + os.fsencode(item.path) + b"\0")
+    return {
+        "model": read.card.sha256,
+        "preprocess": predictor.preprocess.to_dict(),
+        "postprocess": predictor.postprocess.to_dict(),
+        "inputs": len(inputs),
+        "inputs_sha256": named.hexdigest(),
+        "batch": chosen.batch or stored.get("batch") or BATCH,
+        "precision": predictor.mode.precision,
+        "device": predictor.mode.device.type,
+        "top": chosen.top,
+        "probabilities": chosen.probabilities,
+    }
+
+
+def _agree(plan: dict[str, Any], stored: dict[str, Any], where: Path) -> None:
+    differing = [f"{name} was {str(stored.get(name))[:60]} and is {str(value)[:60]}" for name, value in plan.items() if stored and stored.get(name) != value]
+    if differing:
+        raise UsageError("RUN-CONFIG", "; ".join(differing), where=str(where), fix="resume with the same model, inputs and options, or choose another --out")
+
+
+def _record(results: list[Result], rows: list[Row], journal: Journal, chosen: PredictOptions, places: Places, predictor: Predictor) -> None:
+    """Adds the results of a batch to the journal; with on_error="stop" those before the first failure, which is raised."""
+    fresh, error = list[Row](), None
+    for result in results:
+        if result.error is not None and chosen.on_error == "stop":
+            error = result.error
+            break
+        if chosen.overlay:
+            draw_overlay(places.overlay, len(rows) + len(fresh), result, predictor.space)
+        fresh.append(to_row(result, predictor.space, top=chosen.top, probabilities=chosen.probabilities))
+    journal.append(fresh)
+    rows += fresh
+    if error is not None:
+        raise error
+
+
+def _finish(rows: list[Row], places: Places, predictor: Predictor, chosen: PredictOptions, rate: float, inputs: Inputs) -> PredictSummary:
+    failed = sum(row["status"] == "failed" for row in rows)
+    write_failed(places.failed, rows)
+    if places.answers != places.journal:
+        write_csv(places.answers, rows, predictor.space, top=chosen.top, probabilities=chosen.probabilities)
+    return PredictSummary(len(rows), len(rows) - failed, failed, places.answers, rate, places.failed if failed else None, inputs.problems)
