@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from saccade.bundle import Bundle
     from saccade.data.check_report import CheckReport
+    from saccade.jobs.compare import Comparison
     from saccade.jobs.doctor import DoctorReport
+    from saccade.jobs.evaluate import EvaluateResult
+    from saccade.jobs.predict import PredictSummary
     from saccade.jobs.runs import RunInfo
     from saccade.jobs.split import SplitResult
     from saccade.jobs.train import RunResult
@@ -72,7 +75,7 @@ def _refuse_unknown(function: str, given: Iterable[str], known: Sequence[str]) -
             raise TypeError(f"{function}() has no keyword {name!r}; {nearest(name, known, HINTS)}")
 
 
-def _options(model: type[M], given: Mapping[str, Any]) -> M:
+def filled(model: type[M], given: Mapping[str, Any]) -> M:
     """A model of options filled in. Raises UsageError USE-VALUE for a value that it refuses."""
     from pydantic import ValidationError
 
@@ -96,7 +99,7 @@ def check(data: Path | str, *, out: Path | str | None = None, progress: Progress
     """
     from saccade.jobs.check import CheckOptions, run_check
 
-    return run_check(data, _options(CheckOptions, options), out=_path(out), progress=progress)
+    return run_check(data, filled(CheckOptions, options), out=_path(out), progress=progress)
 
 
 @suggesting("saccade.jobs.split:SplitOptions")
@@ -111,7 +114,7 @@ def split(data: Path | str, *, out: Path | str | None = None, progress: Progress
     """
     from saccade.jobs.split import SplitOptions, run_split
 
-    return run_split(data, _options(SplitOptions, options), out=_path(out), progress=progress)
+    return run_split(data, filled(SplitOptions, options), out=_path(out), progress=progress)
 
 
 @suggesting("saccade.jobs.options:TrainOptions")
@@ -128,6 +131,45 @@ def train(data: Path | str = "", *, listeners: Sequence[Listener] = (), **option
 
     given = {**options, "data": str(data)} if data else options
     return run_train(make_options(**given), listeners=listeners)
+
+
+@suggesting("saccade.jobs.evaluate:EvaluateOptions")
+def evaluate(model: Path | str, data: Path | str, *, out: Path | str | None = None, progress: Progress | None = None, **options: Any) -> EvaluateResult:
+    """The metrics of a stored model on a data set, with 95 % intervals, and the predictions behind them.
+
+    model: a model.saccade, or a run's folder.
+    data: a folder, a CSV or IDX files.
+    out: where metrics, tables and predictions go; nothing is written without it.
+    progress: is told (images done, images in all).
+
+    The other keywords are those of `saccade evaluate`.
+    """
+    from saccade.jobs.evaluate import EvaluateOptions, run_evaluate
+
+    return run_evaluate(Path(model), data, filled(EvaluateOptions, options), out=_path(out), progress=progress)
+
+
+@suggesting("saccade.jobs.predict:PredictOptions")
+def predict(
+    model: Path | str,
+    images: Path | str | Sequence[Path | str],
+    *,
+    out: Path | str | None = None,
+    progress: Callable[[int, int, int], None] | None = None,
+    **options: Any,
+) -> PredictSummary:
+    """Answers every image: exactly one line an input, failures among them.
+
+    model: a model.saccade, or a run's folder.
+    images: files, folders, patterns, @FILE for a list of paths.
+    out: a .jsonl or .csv file, or a folder; default runs/<date>_predict_<source>.
+    progress: is told (answered, failed, inputs in all).
+
+    The other keywords are those of `saccade predict`; `--as` is as_.
+    """
+    from saccade.jobs.predict import PredictOptions, run_predict
+
+    return run_predict(model, images, filled(PredictOptions, options), out=out, progress=progress)
 
 
 @suggesting()
@@ -155,6 +197,28 @@ def demo(task: str = "classify", *, out: Path | str = "saccade-demo", budget: st
     from saccade.jobs.demo import run_demo
 
     return run_demo(task, out=out, budget=budget, seed=seed, listeners=listeners)
+
+
+@suggesting()
+def compare(first: Path | str, second: Path | str) -> Comparison:
+    """Two evaluations of the same images as a paired test. Raises DataError COMPARE-SET when the images differ.
+
+    first, second: runs, or folders that `evaluate` wrote.
+    """
+    from saccade.jobs.compare import run_compare
+
+    return run_compare(Path(first), Path(second))
+
+
+@suggesting()
+def report(run: Path | str) -> Path:
+    """Writes report.html of a run again, from the run's folder alone, and gives its path.
+
+    run: the run's folder.
+    """
+    from saccade.jobs.report import run_report
+
+    return run_report(Path(run))
 
 
 @suggesting()

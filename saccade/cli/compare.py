@@ -9,14 +9,19 @@ from cyclopts import Parameter
 
 from saccade.cli.output import Output
 
-EXAMPLES = ("saccade compare runs/a runs/b", "saccade compare runs/a/eval runs/b/eval", "saccade compare runs/a runs/b --json")
+EXAMPLES = ("saccade compare runs/a runs/b", "saccade compare eval_a/ eval_b/", "saccade compare runs/a runs/b --json")
 
 
 def compare(
-    first: Annotated[Path, Parameter(help="a run, or the folder of an evaluation")],
+    first: Annotated[Path, Parameter(help="a run, or a folder that evaluate --out wrote")],
     second: Annotated[Path, Parameter(help="another one, of the same images")],
     *,
     show: Output,
 ) -> int:
-    """Two evaluations of the same images as a paired test: the difference of each metric with its 95 % interval and p-value."""
-    raise SystemExit
+    """Two evaluations of the same images as a paired test: the differences (second minus first) with their 95 % intervals and p-values."""
+    from saccade import api
+
+    found = api.compare(first, second)
+    show.event("compare", **found.to_dict())
+    show.line(found.text())
+    return 0

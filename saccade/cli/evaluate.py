@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from saccade.cli.options import Device, Format, Group, LabelColumn, MaxBad, Threads
 from saccade.cli.output import Output
+from saccade.cli.progress import show_progress
 
 EXAMPLES = (
     "saccade evaluate runs/digits/model.saccade photos/",
     "saccade evaluate model.saccade photos/ --split all --out eval/",
-    'saccade evaluate model.saccade photos/ --gate "accuracy>=0.9" --json',
+    "saccade evaluate model.saccade photos/ --gate 'accuracy>=0.9' --json",
 )
 
 
@@ -20,8 +22,30 @@ def evaluate(
     model: Annotated[Path, Parameter(help="a model.saccade, or a run's folder")],
     data: Annotated[str, Parameter(help="a folder, a CSV or IDX files")],
     *,
-    split: Annotated[str | None, Parameter(help="train, val, test or all (default: test if there is one, else val, else all)")] = None,
+    out: Annotated[Path | None, Parameter(help="write metrics, tables and predictions there; else nothing is written", metavar="DIR")] = None,
+    split: Annotated[Literal["train", "val", "test", "all"] | None, Parameter(help="default: test if there is one, else val, else all", metavar="PART")] = None,
+    gate: Annotated[tuple[str, ...], Parameter(help="a bar that must be met, such as 'accuracy>=0.9'; exit code 8 when it is not")] = (),
+    threshold: Annotated[float | None, Parameter(help="less probable answers are unknown (default: the model file's own)")] = None,
+    format: Format = None,
+    label: LabelColumn = None,
+    group: Group = None,
+    max_bad: MaxBad = 0.05,
+    batch: Annotated[int, Parameter(help="images at a time", metavar="N")] = 64,
+    threads: Threads = None,
+    device: Device = "auto",
     show: Output,
 ) -> int:
-    """Metrics with 95 % intervals of a model on a data set, the confusions, the calibration, and every prediction, the worst first."""
-    raise SystemExit
+    """Metrics with 95 % intervals of a model on a data set, class by class; with --out also the confusions, the calibration and every prediction."""
+    from saccade import api
+    from saccade.jobs.evaluate import EvaluateOptions, held
+
+    api.filled(EvaluateOptions, {"gate": gate})  # a gate that cannot be read is refused before the work
+    chosen: dict[str, Any] = {"split": split, "threshold": threshold, "format": format, "label": label, "group": group}
+    chosen |= {"max_bad": max_bad, "batch": batch, "threads": threads, "device": device}
+    with show_progress(show, "images") as progress:
+        result = api.evaluate(model, data, out=out, progress=progress, **chosen)
+    show.event("result", part=result.part, reason=result.reason, metrics=result.metrics)
+    show.line(result.text())
+    show.finish(out, ("saccade", "predict", model, "IMAGES"))
+    held(result.evaluation, gate)  # last, so that the numbers are there to look at
+    return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -20,3 +20,6 @@ Reading = Annotated[int, Parameter(help="files read at a time", metavar="N")]
 Seed = Annotated[int, Parameter(help="of every random choice")]
 Threads = Annotated[int | None, Parameter(help="of the network", metavar="N")]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda, cuda:0 ...")]
+Batch = Annotated[int | None, Parameter(help="images at a time", metavar="N")]
+Precision = Annotated[Literal["auto", "fp32", "bf16"], Parameter(help="of the network's arithmetic")]
+AllowNan = Annotated[bool, Parameter(help="read a model file whose weights are not all finite", negative="")]

@@ -3,26 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from saccade.cli.options import AllowNan, Batch, Device, Precision, Threads
 from saccade.cli.output import Output
+from saccade.cli.progress import show_progress
+from saccade.errors import displayable
 
 EXAMPLES = (
     "saccade predict runs/digits/model.saccade new/ --out answers.jsonl",
     "saccade predict model.saccade 'new/*.jpg' --as csv --out answers.csv",
-    "saccade predict model.saccade a.jpg b.jpg --threshold 0.9",
+    "saccade predict model.saccade a.jpg b.jpg --threshold 0.9 --overlay",
 )
 
 
 def predict(
     model: Annotated[Path, Parameter(help="a model.saccade, or a run's folder")],
-    source: Annotated[list[str], Parameter(help="files, folders or patterns; - reads paths from stdin")],
+    images: Annotated[list[str], Parameter(help="files, folders, patterns; @FILE lists paths, - reads them from standard input")],
     *,
-    out: Annotated[Path | None, Parameter(help="where the answers go", metavar="FILE")] = None,
-    threshold: Annotated[float | None, Parameter(help="less probable answers are unknown")] = None,
+    out: Annotated[Path | None, Parameter(help="a .jsonl or .csv file, or a folder (default: runs/<date>_predict_<source>)", metavar="PATH")] = None,
+    as_: Annotated[Literal["jsonl", "csv"] | None, Parameter(name="--as", help="the form of the answers", metavar="jsonl|csv")] = None,
+    threshold: Annotated[float | None, Parameter(help="less probable answers are unknown (default: the model file's own)")] = None,
+    top: Annotated[int, Parameter(help="most probable classes that are listed", metavar="K")] = 5,
+    probabilities: Annotated[bool, Parameter(help="list the probability of every class", negative="")] = False,
+    overlay: Annotated[bool, Parameter(help="also write every picture with its answer below it", negative="")] = False,
+    resume: Annotated[bool, Parameter(help="go on with what a killed prediction left in --out", negative="")] = False,
+    on_error: Annotated[Literal["skip", "stop"], Parameter(help="at an image that cannot be read: list it and go on, or stop")] = "skip",
+    batch: Batch = None,
+    threads: Threads = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    allow_nan: AllowNan = False,
     show: Output,
 ) -> int:
-    """One answer for each image: exactly one line an input, failures among them; a run that was killed goes on where it was."""
-    raise SystemExit
+    """One answer for each image: exactly one line an input, failures among them; what was killed goes on where it was with --resume."""
+    from saccade import api
+
+    chosen: dict[str, Any] = {"as_": as_, "threshold": threshold, "top": top, "probabilities": probabilities, "overlay": overlay, "resume": resume}
+    chosen |= {"on_error": on_error, "batch": batch, "threads": threads, "device": device, "precision": precision, "allow_nan": allow_nan}
+    with show_progress(show, "predict") as progress:
+        summary = api.predict(model, images, out=out, progress=lambda done, failed, total: progress(done, total), **chosen)
+    show.event("result", **summary.to_dict())
+    show.line(f"done   {summary.ok} of {summary.n} answered, {summary.failed} failed, {summary.rate:.0f} images/s")
+    for problem in summary.problems:
+        show.line(f"{problem.severity:<6} {problem.code}  {displayable(problem.where)}", str(problem.severity))
+    show.finish(summary.path)
+    if error := summary.error():
+        raise error
+    return 0

@@ -54,7 +54,7 @@ def _plan(told: Event) -> list[str]:
     values, origins = told["values"], told["origins"]
     chosen = [(name, values[name], origin) for name, origin in origins.items() if name in values and origin != "default"]
     lines = [f"plan   {values.get('model')}, {told['parameters'] / 1e6:.2f} M parameters; every value with its origin is in config.toml"]
-    return lines + [f"       {name:<14}{_short(value):<14}{origin}" for name, value, origin in chosen]
+    return lines + [f"       {name:<22} {_short(value):<10} {origin}" for name, value, origin in chosen]
 
 
 def _short(value: Any) -> str:

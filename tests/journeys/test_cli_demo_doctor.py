@@ -115,8 +115,8 @@ def test_the_plan_shows_what_was_chosen_and_leaves_out_the_defaults():
     }
     assert words.WORDS["plan"](told) == [
         "plan   small, 0.42 M parameters; every value with its origin is in config.toml",
-        "       lr            0.002         auto: by size",
-        "       size          32x32         user",
+        "       lr                     0.002      auto: by size",
+        "       size                   32x32      user",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import signal
@@ -14,7 +15,7 @@ import pytest
 
 pytestmark = pytest.mark.journey
 
-QUICK = ("--threads", "1", "--workers", "0", "--no-selftest", "--no-floors", "--test", "0.2")
+QUICK = ("--threads", "1", "--workers", "0", "--no-selftest", "--no-floors")
 
 
 @pytest.fixture(scope="module")
@@ -29,21 +30,25 @@ def few(digits_folder, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(saccade, few):
-    """A finished run and what the command told."""
-    out = few.parent / "run"
-    return out, saccade("train", few, "--epochs", "4", "--out", out, *QUICK, "--json")
+def table(saccade, few) -> Path:
+    """A split of the images: 72 to train and to choose by, 18 aside."""
+    saccade("split", few, "--test", "0.2", "--out", few.parent / "split.csv")
+    return few.parent / "split.csv"
 
 
 @pytest.fixture(scope="module")
-def second(saccade, few, trained):
-    """Another run on the same split with another seed of the weights."""
+def trained(saccade, few, table):
+    """A finished run and what the command told."""
+    out = few.parent / "run"
+    return out, saccade("train", few, "--epochs", "4", "--split", table, "--out", out, *QUICK, "--json")
+
+
+@pytest.fixture(scope="module")
+def second(saccade, few, table):
+    """Another run on the same split, with other first weights."""
     out = few.parent / "second"
-    saccade("split", few, "--test", "0.2", "--out", few.parent / "same.csv")
-    for folder, seed in ((few.parent / "first", "0"), (out, "1")):
-        quick = [word for word in QUICK if word not in ("--test", "0.2")]
-        saccade("train", few, "--epochs", "1", "--out", folder, "--seed", seed, "--split", few.parent / "same.csv", *quick)
-    return few.parent / "first", out
+    saccade("train", few, "--epochs", "1", "--split", table, "--seed", "1", "--out", out, *QUICK)
+    return out
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -109,6 +114,19 @@ def test_a_gate_that_is_not_met_is_exit_eight(saccade, few, trained, tmp_path):
     assert "GATE-FAILED" in saccade(*words, "--gate", "accuracy>=1.01", code=8).err
 
 
+def test_evaluate_refuses_classes_that_the_model_does_not_know(saccade, few, trained, tmp_path):
+    for label in ("0", "seven"):
+        (tmp_path / label).mkdir()
+        for file in sorted((few / ("0" if label == "0" else "1")).iterdir())[:5]:
+            (tmp_path / label / file.name).write_bytes(file.read_bytes())
+    err = saccade("evaluate", trained[0], tmp_path, code=3).err
+    assert err.startswith("error CLS-MODEL") and "seven; the model knows 0, 1, 3" in err
+
+
+def test_a_gate_that_cannot_be_read_is_refused_before_the_work(saccade, tmp_path):
+    assert "a gate such as" in saccade("evaluate", tmp_path / "absent", tmp_path, "--gate", "good", code=2).err
+
+
 def test_a_pickle_is_no_model(saccade, few, tmp_path):
     canary = tmp_path / "canary"
     (tmp_path / "model.pt").write_bytes(f"cos\nsystem\n(S'touch {canary}'\ntR.".encode())
@@ -127,11 +145,27 @@ def test_predict_gives_one_answer_an_input_and_lists_failures(saccade, few, trai
     assert told.event("error")["code"] == "PRED-FAILED"
 
 
-def test_compare_pairs_the_same_images(saccade, second):
-    first, other = second
-    told = saccade("compare", first, other, "--json")
-    assert "accuracy" in json.dumps(told.events)
-    assert saccade("runs", "compare", first, other).out
+def test_compare_pairs_the_same_images(saccade, trained, second):
+    told = saccade("runs", "compare", trained[0], second, "--json")
+    found = told.event("compare")
+    assert found["n"] == 18 and found["metrics"]["accuracy"]["low"] <= found["metrics"]["accuracy"]["difference"] <= found["metrics"]["accuracy"]["high"]
+    assert found["settings"]["seed"] == [0, 1]
+    assert "18 images in both" in told.err
+
+
+def test_compare_refuses_other_images(saccade, few, trained, tmp_path):
+    saccade("evaluate", trained[0], few, "--split", "all", "--out", tmp_path / "eval")
+    assert saccade("compare", trained[0], tmp_path / "eval", code=3).err.startswith("error COMPARE-SET")
+
+
+def test_resume_refuses_other_settings_and_a_run_in_use(saccade, trained, tmp_path):
+    out, _ = trained
+    assert saccade("train", "--resume", out, "--epochs", "+1", "--lr", "0.5", code=2).err.startswith("error RUN-CONFIG")
+    (tmp_path / "run").mkdir()
+    run = json.loads((out / "run.json").read_text()) | {"status": "running", "pid": os.getpid()}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(run))
+    assert saccade("train", "--resume", tmp_path / "run", code=2).err.startswith("error RUN-ACTIVE")
+    assert saccade("train", "--resume", tmp_path, code=2).err.startswith("error RUN-MISSING")
 
 
 def test_report_is_written_again_and_opens_offline(saccade, trained):
@@ -145,12 +179,12 @@ def test_report_is_written_again_and_opens_offline(saccade, trained):
 
 def test_runs_lists_them_all(saccade, trained, second):
     told = saccade("runs", trained[0].parent, "--json")
-    assert {Path(event["path"]).name: event["status"] for event in told.events} == {"run": "done", "first": "done", "second": "done"}
+    assert {Path(event["path"]).name: event["status"] for event in told.events} == {"run": "done", "second": "done"}
 
 
 def test_ctrl_c_saves_and_tells_how_to_go_on(saccade, saccade_environment, few, tmp_path):
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "saccade", "train", str(few), "--epochs", "60", "--out", str(out), *QUICK, "--json"]
+    command = [sys.executable, "-m", "saccade", "train", str(few), "--epochs", "20", "--out", str(out), *QUICK, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=saccade_environment(), cwd=tmp_path) as child:
         for line in child.stdout:
             if json.loads(line)["event"] == "epoch":
@@ -164,4 +198,4 @@ def test_ctrl_c_saves_and_tells_how_to_go_on(saccade, saccade_environment, few, 
     assert f"go on  saccade train --resume {out}" in saccade("runs", out).out
     saccade(*shlex.split(error["fix"])[1:])
     rows = [json.loads(line)["epoch"] for line in (out / "metrics.jsonl").read_text().splitlines()]
-    assert rows == list(range(1, 61)) and json.loads((out / "run.json").read_text())["status"] == "done"
+    assert rows == list(range(1, 21)) and json.loads((out / "run.json").read_text())["status"] == "done"

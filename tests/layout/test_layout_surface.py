@@ -48,7 +48,15 @@ def test_other_tools_keywords_are_recognised():
         saccade.train("photos", imgsz=64)
 
 
-@pytest.mark.parametrize(("verb", "model"), [("check", "saccade.jobs.check:CheckOptions"), ("split", "saccade.jobs.split:SplitOptions")])
+@pytest.mark.parametrize(
+    ("verb", "model"),
+    [
+        ("check", "saccade.jobs.check:CheckOptions"),
+        ("split", "saccade.jobs.split:SplitOptions"),
+        ("predict", "saccade.jobs.predict:PredictOptions"),
+        ("evaluate", "saccade.jobs.evaluate:EvaluateOptions"),
+    ],
+)
 def test_a_verb_has_the_options_of_its_model_with_the_same_defaults(verb, model):
     """The command line declares these options itself, so that --help need not import what the model's module imports."""
     fields = api._model(model).model_fields
