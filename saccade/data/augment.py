@@ -77,6 +77,7 @@ class Policy:
 POLICIES: dict[str, dict[str, Any]] = {
     "none": {},
     "light": {"flip": True, "rotate_deg": 8.0, "scale": 0.1, "aspect": 0.05, "translate": 0.05, "brightness": 0.1, "contrast": 0.1},
+    "symbols": {"flip": True, "rotate_deg": 10.0, "scale": 0.1, "aspect": 0.1, "shear_deg": 6.0, "translate": 0.08},
     "default": {
         "flip": True,
         "rotate_deg": 15.0,

@@ -48,7 +48,7 @@ def resume_folds(options: TrainOptions, stored: TrainOptions, run: RunFolder) ->
 
 def _all_folds(options: TrainOptions, resumed: TrainOptions, run: RunFolder) -> RunResult:
     dataset, report = open_checked(options, run)
-    splits = make_folds(dataset, options.folds, seed=options.seed)
+    splits = make_folds(dataset, options.folds, seed=options.seed, val=0.15 if options.val is None else options.val)
     paths = []
     for number, split in enumerate(splits):
         path = run.path / "folds" / str(number)

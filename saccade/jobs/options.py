@@ -69,7 +69,7 @@ class TrainOptions(BaseModel):
     patience: Annotated[int, Field(ge=0, description="epochs without progress before the run ends; 0 = never")] = 0
     monitor: Annotated[str | None, Field(description="the metric that chooses the best epoch")] = None
     keep: Annotated[Literal["best", "last"] | None, Field(description="the weights the run ends with")] = None
-    augment: Annotated[str, Field(description="auto, none, light or strong")] = "auto"
+    augment: Annotated[str, Field(description="auto, none, light, symbols, default or strong")] = "auto"
     flip: Annotated[bool | None, Field(description="mirror images; digits and letters are not unless asked")] = None
     mixup: Annotated[float | None, Field(ge=0, description="strength of mixup; 0 = off")] = None
     cutmix: Annotated[float | None, Field(ge=0, description="strength of cutmix; 0 = off")] = None

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 
 from saccade.core import Inputs, LabelSpace, Model
-from saccade.data.augment import Policy, default_policy
+from saccade.data.augment import Policy
 from saccade.data.image import header
 from saccade.data.preprocess import Preprocess
 from saccade.errors import UsageError
+from saccade.jobs.defaults import Recipe, batch_size, recipe_of
 from saccade.jobs.options import TrainOptions, memory
 from saccade.jobs.prepare import Prepared
 from saccade.models.table import build, input_size
@@ -99,10 +100,10 @@ def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
     preprocess = Preprocess(size=size, channels=prepared.dataset.channels, value_range=prepared.dataset.value_range)
     mean, std = constants(train, preprocess)
     inputs = Inputs(prepared.dataset.channels, size, mean, std)
-    policy, mix = augmentation(options, choose, prepared.space.names, n)
+    policy, mix = augmentation(options, choose, prepared.space.names, recipe_of(model))
     arguments = network_arguments(options, choose, model)
     batch = int(choose("batch", batch_size(n), f"{n} training images"))
-    settings = learning(options, choose, batch, n)
+    settings = learning(options, choose, batch, n, recipe_of(model))
     device = pick_device(options.device)
     work = multiply_adds(build(options.task, model, inputs, prepared.space, arguments), inputs)
     settings = replace(settings, precision=precision(options, choose, device, work))
@@ -144,34 +145,24 @@ def constants(train: Any, preprocess: Preprocess) -> tuple[tuple[float, ...], tu
     return tuple(round(float(v), 5) for v in mean), tuple(round(float(v), 5) for v in std)
 
 
-def batch_size(n: int) -> int:
-    """Images a step: small sets need many steps.
-
-    >>> [batch_size(n) for n in (300, 1_000, 5_000, 60_000)]
-    [32, 32, 64, 128]
-    """
-    return 32 if n < 3_000 else 64 if n < 20_000 else 128
-
-
-def augmentation(options: TrainOptions, choose: Chooser, names: tuple[str, ...], n: int) -> tuple[Policy, dict[str, float]]:
+def augmentation(options: TrainOptions, choose: Chooser, names: tuple[str, ...], recipe: Recipe) -> tuple[Policy, dict[str, float]]:
     """The random changes of the training images: the policy (one matrix, one colour matrix, cut-out) and the mixing of batches."""
-    policy = default_policy(names)
-    choose.origins["augment"] = "user" if "augment" in options.given else "auto: by the class names"
-    if options.augment != "auto":
-        policy = Policy.named(options.augment, names)
+    policy = Policy.named(recipe.policy if options.augment == "auto" else options.augment, names)
     if options.flip is not None:
         policy = replace(policy, flip=options.flip)
-    for name in ("augment.flip",):
-        choose.origins[name] = "user" if options.flip is not None else "auto: digits, letters and text are not mirrored"
+    for name in policy.to_dict():
+        choose.origins[f"augment.{name}"] = f"user: {options.augment}" if options.augment != "auto" else f"auto: {recipe.why}"
+    choose.origins["augment.flip"] = "user" if options.flip is not None else "auto: digits, letters and the like are not mirrored"
     mix = {"mixup": float(choose("mixup", 0.0)), "cutmix": float(choose("cutmix", 0.0))}
     return policy, mix
 
 
 def network_arguments(options: TrainOptions, choose: Chooser, model: str) -> dict[str, Any]:
     """The network's arguments: the recipe's for the default network, and the user's `--set name=value`."""
-    ours: dict[str, Any] = {"label_smoothing": 0.1, "dropout": 0.2} if model == "small" else {}
+    recipe = recipe_of(model)
+    ours: dict[str, Any] = dict(recipe.arguments)
     for name in ours:
-        choose.origins[f"model.{name}"] = "auto: the default network's recipe"
+        choose.origins[f"model.{name}"] = f"auto: {recipe.why}"
     for text in options.set:
         name, equals, value = text.removeprefix("model.").partition("=")
         if not equals:
@@ -190,11 +181,11 @@ def _parsed(text: str) -> Any:
         return text
 
 
-def learning(options: TrainOptions, choose: Chooser, batch: int, n: int) -> Settings:
+def learning(options: TrainOptions, choose: Chooser, batch: int, n: int, recipe: Recipe) -> Settings:
     """The numbers of `fit`, but for the epochs and the precision."""
     optimiser = choose("optimiser", "adamw")
     adaptive = "adam" in optimiser
-    ours = (2e-3 if adaptive else 0.05) * max(1.0, batch / 64) ** (0.5 if adaptive else 1.0)
+    ours = (recipe.rate if adaptive else 0.05) * max(1.0, batch / 64) ** (0.5 if adaptive else 1.0)
     given = choose("lr", None, f"for {optimiser} at batch {batch}")
     if given in (None, "find"):
         rate = ours
@@ -209,7 +200,7 @@ def learning(options: TrainOptions, choose: Chooser, batch: int, n: int) -> Sett
         rate=rate,
         optimiser=optimiser,
         momentum=choose("momentum", 0.9),
-        weight_decay=choose("weight_decay", 0.05 if adaptive else 5e-4),
+        weight_decay=choose("weight_decay", recipe.weight_decay if adaptive else 5e-4, recipe.why),
         schedule=choose("schedule", "cosine"),
         warmup=choose("warmup", 0.05),
         clip=choose("clip", 0.0),
@@ -242,12 +233,3 @@ def multiply_adds(model: Model, inputs: Inputs) -> float:
         model.eval().outputs(torch.zeros(1, inputs.channels, *inputs.size), torch.tensor([inputs.size]))
     model.train(was_training)
     return counter.get_total_flops() / 2
-
-
-def enough_epochs(n: int) -> int:
-    """As many epochs as help: small sets are seen often, large ones less; what a run without a budget does, and the most that one with a budget does.
-
-    >>> [enough_epochs(n) for n in (200, 1_000, 10_000, 60_000)]
-    [150, 80, 40, 20]
-    """
-    return int(np.clip(round(80 * (1_000 / n) ** (0.4 if n < 1_000 else 0.3)), 10, 150)) if n < 1_000 else int(np.clip(round(80 * (1_000 / n) ** 0.33), 10, 80))

@@ -22,8 +22,9 @@ from saccade.data.preprocess import Preprocess
 from saccade.errors import InterruptedRun, ResourceError, SaccadeError
 from saccade.inference.evaluate import Evaluation
 from saccade.jobs import finish as finishing
+from saccade.jobs.defaults import enough_epochs, recipe_of
 from saccade.jobs.options import TrainOptions, seconds
-from saccade.jobs.plan import Plan, enough_epochs, make_plan
+from saccade.jobs.plan import Plan, make_plan
 from saccade.jobs.prepare import Prepared, prepare, write_data
 from saccade.tasks import find_task
 from saccade.training.engine import Engine, set_threads
@@ -174,7 +175,8 @@ def with_epochs(plan: Plan, options: TrainOptions, prepared: Prepared, model: Mo
     test = len(getattr(prepared.split, finishing.evaluated_part(prepared)))
     after = 5 + (finishing.FLOOR_SECONDS if options.floors else 0) * min(1.0, n / 2000) + 2 * speed.first_s * (test + val)
     left = seconds(budget) - (time.monotonic() - began) - after
-    fits, most = epochs_in(left, speed, train_images=n, val_images=val), enough_epochs(n)
+    most = round(enough_epochs(n) * recipe_of(plan.model).epochs * (2 if options.budget else 1))  # who grants the time may use it
+    fits = epochs_in(left, speed, train_images=n, val_images=val)
     run.event("speed", images_per_s=round(1 / speed.later_s, 1), budget=budget, epochs=fits, most=most)
     why = f"auto: {1 / speed.later_s:.0f} images/s in a budget of {budget}" if fits < most else f"auto: enough for {n} images"
     if fits == 1 and left < n * speed.later_s:

@@ -1,0 +1,59 @@
+"""What training does when nothing is said, for each kind of network: found by trial on validation parts, never on test parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """policy: a name of `data.augment.POLICIES`; rate: of an adaptive optimiser at up to 64 images a step; epochs: factor on
+    `enough_epochs`, as small networks can use more; arguments: of the builder; why: the words printed with each of them."""
+
+    why: str
+    policy: str = "default"
+    rate: float = 2e-3
+    weight_decay: float = 0.05
+    epochs: float = 1.0
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+RECIPES: dict[str, Recipe] = {
+    "small": Recipe("the default network's recipe", arguments={"label_smoothing": 0.1, "dropout": 0.2}),
+    "lenet5": Recipe("LeNet-5's recipe: a network of 60,000 weights needs little regularisation", "symbols", weight_decay=1e-4, epochs=3.0),
+}
+OTHERS = Recipe("the recipe of residual networks", arguments={"label_smoothing": 0.1})
+
+
+def recipe_of(model: str) -> Recipe:
+    """The recipe of a model of the table."""
+    return RECIPES.get(model, OTHERS)
+
+
+def enough_epochs(n: int) -> int:
+    """As many epochs as help: small sets are seen often, large ones less.
+
+    >>> [enough_epochs(n) for n in (200, 1_000, 10_000, 60_000)]
+    [152, 80, 37, 21]
+    """
+    return max(10, round(80 * (1_000 / n) ** (0.4 if n < 1_000 else 0.33)))
+
+
+def batch_size(n: int) -> int:
+    """Images a step: small sets need many steps.
+
+    >>> [batch_size(n) for n in (300, 1_000, 5_000, 60_000)]
+    [32, 32, 64, 128]
+    """
+    return 32 if n < 3_000 else 64 if n < 20_000 else 128
+
+
+def validation_share(n: int) -> float:
+    """Images to choose by: 15 %, but no more than 5,000.
+
+    >>> validation_share(1_000), validation_share(60_000)
+    (0.15, 5000)
+    """
+    return 0.15 if 0.15 * n <= 5_000 else 5_000
