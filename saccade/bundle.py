@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import nn
@@ -27,7 +27,7 @@ from torch.nn.modules import module as torch_module
 
 from saccade.core import Inputs, LabelSpace, System
 from saccade.errors import ModelError
-from saccade.storage import atomic_write, dump_json, parse_json, serialise, sha256_of
+from saccade.storage import atomic_write_parts, dump_json, finite, parse_json, serialise, sha256_of
 from saccade.tensorfile import METADATA_BYTES, Entry, Header, open_safely, read_header, read_tensors
 
 SIDE, CHANNELS, CLASSES = 65_536, 4_096, 100_000
@@ -56,7 +56,7 @@ class Card:
 
     def to_dict(self) -> dict[str, Any]:
         """The card as JSON values."""
-        return {
+        values = {
             "format": list(self.format_version),
             "saccade": self.saccade,
             "task": self.task,
@@ -72,6 +72,7 @@ class Card:
             "extra": dict(self.extra),
             "sha256": self.sha256,
         }
+        return cast(dict[str, Any], finite(values))
 
     @classmethod
     def from_dict(cls, stored: Any) -> Self:
@@ -106,7 +107,7 @@ def write(path: Path | str, system: nn.Module, card: Card) -> Card:
     Card.from_dict(parse_json(text))  # what is written can be read
     if len(text) + 128 > METADATA_BYTES:
         raise ValueError(f"the card has {len(text)} characters; expected at most {METADATA_BYTES - 128}")
-    atomic_write(Path(path), serialise(state, {"saccade": text, "sha256": _hash(text)}))
+    atomic_write_parts(Path(path), serialise(state, {"saccade": text, "sha256": _hash(text)}))
     return full
 
 

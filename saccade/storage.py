@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 JSON_DEPTH = 64
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EIO})
+TENSOR_TYPES: Mapping[str, str] = {  # torch's names and the format's
+    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64",
+    "int32": "I32", "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # possessive: an open string must not cost quadratic time
 _BRACKETS = re.compile(r"[\[\]{}]")
 
@@ -190,22 +194,40 @@ def _bytes(tensor: torch.Tensor) -> memoryview:
     return flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b"")
 
 
-def serialise(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
-    """The bytes of a safetensors file; storage shared by two names is written twice."""
-    from safetensors.torch import save
+def serialise(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> list[bytes | memoryview]:
+    """The pieces of a safetensors file: equal tensors and metadata give equal bytes, which the format's own library does not promise.
 
-    own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    return save(own, dict(metadata) if metadata else None)
+    Layout: 8 bytes, the header's length; the header as JSON, padded with spaces to a multiple of 8; the values, widest type
+    first and by name, so that each is aligned. Storage that two names share is written twice.
+    Raises ValueError for a type that the format does not have.
+    """
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    parts: list[bytes | memoryview] = [b""]
+    place = 0
+    for name in sorted(tensors, key=lambda name: (-tensors[name].element_size(), name)):
+        tensor, kind = tensors[name], str(tensors[name].dtype).removeprefix("torch.")
+        if kind not in TENSOR_TYPES:
+            raise ValueError(f"{name} is of the type {kind}; expected one of {', '.join(TENSOR_TYPES)}")
+        values = _bytes(tensor)
+        header[name] = {"dtype": TENSOR_TYPES[kind], "shape": list(tensor.shape), "data_offsets": [place, place + values.nbytes]}
+        parts.append(values)
+        place += values.nbytes
+    text = dump_json(header).encode()
+    text += b" " * (-len(text) % 8)
+    parts[0] = len(text).to_bytes(8, "little") + text
+    return parts
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> str:
     """Writes a safetensors file atomically and returns the hex SHA-256 of the file's bytes.
 
-    Raises ResourceError("RUN-DISK") when it cannot be written.
+    Raises ResourceError("RUN-DISK") when it cannot be written, ValueError for a type that the format does not have.
     """
-    data = serialise(tensors, metadata)
-    atomic_write(path, data)
-    return hashlib.sha256(data).hexdigest()
+    parts, digest = serialise(tensors, metadata), hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    atomic_write_parts(path, parts)
+    return digest.hexdigest()
 
 
 def load_tensors(path: Path, *, sha256: str = "") -> dict[str, torch.Tensor]:

@@ -20,17 +20,14 @@ from typing import Any, BinaryIO
 import torch
 
 from saccade.errors import ModelError
-from saccade.storage import parse_json
+from saccade.storage import TENSOR_TYPES, parse_json
 
 HEADER_BYTES = 4_000_000
 METADATA_BYTES = 1_000_000
 TENSORS = 20_000
 DATA_BYTES = 64 * 2**30
 AXES = 8
-DTYPES: Mapping[str, torch.dtype] = {
-    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
-    "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
-}  # fmt: skip
+DTYPES: Mapping[str, torch.dtype] = {kind: getattr(torch, name) for name, kind in TENSOR_TYPES.items()}
 UNSAFE_SUFFIXES = (".pth", ".pt", ".ckpt", ".pkl", ".pickle", ".joblib", ".h5", ".hdf5", ".keras", ".npy", ".npz", ".bin", ".zip")
 MAGICS = {
     b"PK\x03\x04": "zip (as torch.save writes)",

@@ -19,7 +19,7 @@ import torch
 
 from saccade.bundle import Bundle
 from saccade.core import Geometry, Meta, Model
-from saccade.data.image import read_image
+from saccade.data.image import MAX_PIXELS, read_image
 from saccade.data.preprocess import Preprocess
 from saccade.errors import DataError, ModelError, UsageError
 from saccade.inference.device import Mode, inference_mode_for
@@ -79,10 +79,22 @@ class Predictor:
 
 
 def _preprocess(bundle: Bundle) -> Preprocess:
+    """The card's preprocessing, with every value in its range."""
     try:
-        return Preprocess.from_dict(bundle.card.preprocess)
+        found = Preprocess.from_dict(bundle.card.preprocess)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError("MODEL-ARGS", f"preprocess: {error!r}") from error
+    low, high = found.value_range if isinstance(found.value_range, tuple) and len(found.value_range) == 2 else (0.0, 1.0)
+    ranges = {
+        "size": len(found.size) == 2 and all(type(side) is int and side >= 1 for side in found.size) and found.size[0] * found.size[1] <= MAX_PIXELS,
+        "channels": found.channels == bundle.card.inputs.channels and found.channels in (1, 3),
+        "fill": type(found.fill) in (int, float) and 0 <= found.fill <= 1,
+        "value_range": found.value_range is None or (type(low) in (int, float) and type(high) in (int, float) and low < high),
+    }
+    for name, right in ranges.items():
+        if not right:
+            raise ModelError("MODEL-ARGS", f"preprocess {name} is {str(getattr(found, name))[:60]}")
+    return found
 
 
 @dataclass
