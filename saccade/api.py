@@ -165,7 +165,7 @@ def predict(
     out: a .jsonl or .csv file, or a folder; default runs/<date>_predict_<source>.
     progress: is told (answered, failed, inputs in all).
 
-    The other keywords are those of `saccade predict`; `--as` is as_.
+    The other keywords are those of `saccade predict`; `--as` is `as_` here.
     """
     from saccade.jobs.predict import PredictOptions, run_predict
 

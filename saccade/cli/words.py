@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from saccade.cli.output import WIDTH
+
 Event = Mapping[str, Any]
 
 # What of an epoch's row is not a metric, or is shown in a place of its own.
 PLACED = {"event", "time", "epoch", "epochs", "step", "stage", "train_loss", "val_loss", "lr", "images_per_s", "seconds", "best"}
 METRICS_SHOWN = 4
+ALIKE = 3  # values of one origin that are listed; more are counted
 
 
 def epoch_line(row: Event) -> str:
@@ -50,11 +53,18 @@ def _split(told: Event) -> list[str]:
 
 
 def _plan(told: Event) -> list[str]:
-    """Every value that was chosen for these data or by the user; the defaults are in config.toml."""
-    values, origins = told["values"], told["origins"]
-    chosen = [(name, values[name], origin) for name, origin in origins.items() if name in values and origin != "default"]
+    """Every value that was chosen for these data or by the user; one line for many of the same origin. The defaults are in config.toml."""
+    values, chosen = told["values"], dict[str, list[str]]()
+    for name, origin in told["origins"].items():
+        if name in values and origin != "default":
+            chosen.setdefault(origin, []).append(name)
     lines = [f"plan   {values.get('model')}, {told['parameters'] / 1e6:.2f} M parameters; every value with its origin is in config.toml"]
-    return lines + [f"       {name:<22} {_short(value):<10} {origin}" for name, value, origin in chosen]
+    for origin, names in chosen.items():
+        if len(names) > ALIKE and origin != "user":
+            lines.append(f"       {f'{len(names)} values':<22} {'':<10} {origin}")
+        else:
+            lines += [f"       {name:<22} {_short(values[name]):<10} {origin}" for name in names]
+    return [line if len(line) <= WIDTH else line[: WIDTH - 1] + "…" for line in lines]
 
 
 def _short(value: Any) -> str:
@@ -71,7 +81,7 @@ def _selftest(told: Event) -> list[str]:
 
 
 def _fold(told: Event) -> list[str]:
-    return [f"fold   {told.get('fold')} of {told.get('folds')}"]
+    return [f"fold   {told['number']} of {told['folds']}, in {told['path']}"]
 
 
 WORDS: dict[str, Callable[[Event], list[str]]] = {

@@ -120,6 +120,14 @@ def test_the_plan_shows_what_was_chosen_and_leaves_out_the_defaults():
     ]
 
 
+def test_many_values_of_one_origin_are_counted_and_long_reasons_are_cut():
+    values = {"model": "small", **{f"augment.{i}": i for i in range(9)}, "keep": "last"}
+    told = {"values": values, "origins": {**{f"augment.{i}": "auto: recipe" for i in range(9)}, "keep": "auto: " + "why " * 40}, "parameters": 1}
+    lines = words.WORDS["plan"](told)
+    assert len(lines) == 3 and lines[1].split() == ["9", "values", "auto:", "recipe"]
+    assert len(lines[2]) == 100 and lines[2].endswith("…")
+
+
 def test_steps_are_shown_on_a_terminal_alone_and_written_over(monkeypatch):
     shown = io.StringIO()
     monkeypatch.setattr(output.sys, "stdout", shown)
