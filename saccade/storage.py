@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import math
@@ -77,6 +78,25 @@ def atomic_write_parts(path: Path, parts: list[bytes | memoryview]) -> None:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+
+
+def sweep(path: Path) -> None:
+    """Removes what processes that are gone left of writing this file."""
+    path = Path(path)
+    for temporary in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with contextlib.suppress(OSError, ValueError):
+            if not _alive(int(temporary.name.split(".")[-2])):
+                temporary.unlink()
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # signal 0 asks, and sends nothing
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def append_line(path: Path, text: str, *, sync: bool = False) -> None:

@@ -131,6 +131,8 @@ def _places(chosen: PredictOptions, out: str | Path | None, sources: Any) -> Pla
     places = Places.of(Path(os.path.abspath(out)), form)
     if not chosen.resume and places.existing():
         raise UsageError("RUN-EXISTS", f"{places.existing()[0].name} is there", where=str(out))
+    for left in (places.plan, places.failed, places.answers):
+        storage.sweep(left)
     if places.journal.exists() and not places.plan.exists():
         raise UsageError("RUN-CONFIG", f"there are answers, but no {places.plan.name}", where=str(out))
     return places

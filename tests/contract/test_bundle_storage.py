@@ -98,6 +98,15 @@ def test_a_failing_disk_leaves_the_old_file(number, step, tmp_path, monkeypatch)
     assert (tmp_path / "a").read_bytes() == b"old" and os.listdir(tmp_path) == ["a"]
 
 
+def test_what_the_dead_left_is_swept(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for name in (f".a.{gone.pid}.tmp", f".a.{os.getpid()}.tmp", f".b.{gone.pid}.tmp", ".a.x.tmp", "a"):
+        (tmp_path / name).write_bytes(b"")
+    storage.sweep(tmp_path / "a")
+    assert sorted(os.listdir(tmp_path)) == sorted([f".a.{os.getpid()}.tmp", f".b.{gone.pid}.tmp", ".a.x.tmp", "a"])
+
+
 def test_other_errors_pass_as_they_are(tmp_path):
     with pytest.raises(FileNotFoundError):
         storage.atomic_write(tmp_path / "none" / "a", b"")
