@@ -110,6 +110,7 @@ CODES: dict[str, Code] = {
     "RUN-FLAT": Code("warn", "the loss does not fall", "raise --lr, or check the labels"),
     "RUN-RATE": Code("warn", "the loss rises: the learning rate is too high", "lower --lr"),
     "RUN-ONECLASS": Code("warn", "the model answers one class for every image", "train longer, or check the class balance"),
+    "RUN-CROWDED": Code("note", "other programs use the cores", "stop them, or give --threads to decide yourself"),
     "RUN-BUDGET": Code("warn", "the budget is too small for one epoch", "raise --budget, or lower --size"),
     "RUN-INTERRUPTED": Code("fatal", "stopped on request, after saving", "go on with --resume"),
     "RUN-WORKER": Code("fatal", "a loader thread does not answer", "look at the image named; it blocks the reader"),

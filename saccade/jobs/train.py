@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from saccade.core import Batch, Model
 from saccade.data.augment import Mix, Policy
 from saccade.data.loader import Loader
@@ -29,7 +31,7 @@ from saccade.jobs.prepare import Prepared, prepare, write_data
 from saccade.tasks import find_task
 from saccade.training.engine import Engine, set_threads
 from saccade.training.fit import Feeds, fit
-from saccade.training.probes import epochs_in, find_rate, measure_speed, overfits
+from saccade.training.probes import Speed, epochs_in, find_rate, measure_speed, overfits
 from saccade.training.run_folder import Listener, RunFolder, new_folder
 
 DEFAULT_BUDGET = "10m"
@@ -171,7 +173,7 @@ def with_epochs(plan: Plan, options: TrainOptions, prepared: Prepared, model: Mo
     if options.epochs is not None:
         return replace(plan, settings=replace(plan.settings, epochs=int(options.epochs)), origins={**plan.origins, "epochs": "user"})
     budget = options.budget or DEFAULT_BUDGET
-    speed = measure_speed(model, feeds.train, settings=plan.settings, engine=engine)
+    speed = measured(model, plan, options, feeds, run, engine)
     test = len(getattr(prepared.split, finishing.evaluated_part(prepared)))
     after = 5 + (finishing.FLOOR_SECONDS if options.floors else 0) * min(1.0, n / 2000) + 2 * speed.first_s * (test + val)
     left = seconds(budget) - (time.monotonic() - began) - after
@@ -182,6 +184,26 @@ def with_epochs(plan: Plan, options: TrainOptions, prepared: Prepared, model: Mo
     if fits == 1 and left < n * speed.later_s:
         run.alert("RUN-BUDGET", f"one epoch takes {n * speed.later_s:.0f} s, {max(0, left):.0f} s are left of {budget}")
     return replace(plan, settings=replace(plan.settings, epochs=min(fits, most)), origins={**plan.origins, "epochs": why})
+
+
+def measured(model: Model, plan: Plan, options: TrainOptions, feeds: Feeds, run: RunFolder, engine: Engine) -> Speed:
+    """The speed at the number of threads that is used from now on: one, where that is faster because other programs hold the cores.
+
+    Threads that wait for each other stand still when one of them must wait for its core: beside one busy program, two threads
+    were measured to be up to fifteen times slower than one.
+    """
+    threads = torch.get_num_threads()
+    speed = measure_speed(model, feeds.train, settings=plan.settings, engine=engine)
+    if options.threads is not None or threads == 1 or engine.device.type != "cpu":
+        return speed
+    set_threads(1)
+    alone = measure_speed(model, feeds.train, settings=plan.settings, engine=engine, seconds=1.5)
+    if alone.later_s < 0.75 * speed.later_s:
+        run.alert("RUN-CROWDED", f"{1 / alone.later_s:.0f} images/s with one thread, {1 / speed.later_s:.0f} with {threads}: one is used")
+        run.update(threads=1)
+        return alone
+    set_threads(threads)
+    return speed
 
 
 def begin(run: RunFolder, options: TrainOptions, argv: Sequence[str] | None, threads: int) -> None:

@@ -41,9 +41,10 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def set_threads(threads: int | None) -> int:
-    """Sets torch's threads (None: one a core that this process may use) and returns their number."""
+    """Sets torch's threads and returns their number. None: OMP_NUM_THREADS where it is set, else one a core that this process may use."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = threads or available
+    wished = os.environ.get("OMP_NUM_THREADS", "")
+    count = threads or (int(wished) if wished.isdigit() and int(wished) > 0 else available)
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
     return count

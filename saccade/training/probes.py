@@ -59,8 +59,7 @@ class Speed(NamedTuple):
 
 def measure_speed(system: System, feed: Feed, *, settings: Settings, engine: Engine, seconds: float = 4.0) -> Speed:
     """Times steps on the first batches of the first epoch, twice over, so that what a cache saves is seen."""
-    trial = Trial(system, settings, engine)
-    batches, began = [], time.perf_counter()
+    trial, batches = Trial(system, settings, engine), []
     warm = next(iter(feed.epoch(0)))
     for _ in range(2):
         trial.step(warm)
