@@ -64,8 +64,8 @@ class Evaluation:
             answer = names[answers[i]] if answers[i] >= 0 else UNKNOWN
             row: dict[str, Any] = {"id": self.ids[i], "path": self.paths[i], "truth": truth, "answer": answer}
             row |= {"score": round(float(self.probabilities[i].max()), 6), "loss": round(float(losses[i]), 6) if known[i] else None}
-            row |= {"correct": answer == truth if known[i] else None, "group": self.groups[i]}
-            rows.append(row | {"probabilities": {n: round(float(p), 7) for n, p in zip(names, self.probabilities[i], strict=True)}})
+            row |= {"correct": bool(answers[i] == self.truth[i]) if known[i] else None, "group": self.groups[i]}
+            rows.append(row | {"probabilities": {n: float(f"{p:.9g}") for n, p in zip(names, self.probabilities[i], strict=True)}})
         return rows
 
     def write(self, folder: Path) -> None:
@@ -76,21 +76,29 @@ class Evaluation:
         for name, rows in (("predictions", self.rows), ("errors", wrong)):
             storage.atomic_write(folder / f"{name}.jsonl", "".join(storage.dump_json(row) + "\n" for row in rows).encode())
         write_csv(folder / "per_class.csv", self.metric.per_class())
-        names = (*self.space.names, UNKNOWN)
+        names = self.space.names
+        columns = [*names, f"{UNKNOWN} (below its threshold)" if UNKNOWN in names else UNKNOWN]
         counts = self.metric.confusion().tolist()
-        write_csv(folder / "confusion.csv", [{"truth": n, **dict(zip(names, row, strict=True))} for n, row in zip(self.space.names, counts, strict=True)])
+        write_cells(folder / "confusion.csv", [["truth", *columns], *([name, *row] for name, row in zip(names, counts, strict=True))])
         known = self.truth >= 0
         write_csv(folder / "calibration.csv", [b._asdict() for b in reliability(self.probabilities[known], self.truth[known])])
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """From predictions.jsonl; class names and their order are those of its first line. Raises ValueError for a damaged file."""
-        rows = [storage.parse_json(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
-        space = LabelSpace(tuple(rows[0]["probabilities"])) if rows else LabelSpace(())
-        truth = np.array([space.index(r["truth"]) if r["truth"] is not None else IGNORE for r in rows])
-        probabilities = np.array([list(r["probabilities"].values()) for r in rows], np.float64)
-        groups = tuple(r.get("group") for r in rows)
-        return cls(space, tuple(r["id"] for r in rows), tuple(r["path"] for r in rows), truth, probabilities, groups)
+        """From predictions.jsonl and the thresholds of per_class.csv; classes and their order are those of the first line.
+
+        Raises ValueError saying which file is damaged, and OSError when it cannot be read.
+        """
+        file = folder / "predictions.jsonl"
+        try:
+            rows = [storage.parse_json(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
+            space = LabelSpace(tuple(rows[0]["probabilities"])) if rows else LabelSpace(())
+            truth = np.array([space.index(r["truth"]) if r["truth"] is not None else IGNORE for r in rows], np.int64)
+            probabilities = np.array([[r["probabilities"][name] for name in space.names] for r in rows], np.float64).reshape(len(rows), len(space))
+            ids, paths, groups = (tuple(r[key] for r in rows) for key in ("id", "path", "group"))
+        except (ValueError, KeyError, TypeError, AttributeError) as problem:
+            raise ValueError(f"{file} is damaged: {problem}") from None
+        return cls(space, ids, paths, truth, probabilities, groups, _stored_thresholds(folder / "per_class.csv", space))
 
 
 def evaluate(
@@ -125,20 +133,33 @@ def evaluate(
     return Evaluation(space, tuple(ids), paths, np.array(truth), scale(probabilities, temperature), groups, thresholds)
 
 
+def _stored_thresholds(file: Path, space: LabelSpace) -> dict[str, float] | None:
+    """The thresholds that the classes were answered at, in their order; None where there were none."""
+    if not file.exists():
+        return None
+    with file.open(newline="", encoding="utf-8") as stream:
+        limits = [float(row["threshold"]) for row in csv.DictReader(stream)]
+    return dict(zip(space.names, limits, strict=True)) if any(limits) else None
+
+
 def write_csv(path: Path, rows: list[Mapping[str, Any]] | list[dict[str, Any]]) -> None:
-    """A table, atomically; a cell that a spreadsheet would run as a formula gets a ' before it."""
+    """A table of rows with the same keys, the heads being those of the first; see `write_cells`."""
+    write_cells(path, [list(rows[0]), *(list(row.values()) for row in rows)] if rows else [])
+
+
+def write_cells(path: Path, rows: list[list[Any]]) -> None:
+    """A table, atomically; a cell that a spreadsheet would run as a formula gets a ' before it, nan is an empty cell."""
     text = io.StringIO()
-    if rows:
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([guarded(key) for key in rows[0]])
-        writer.writerows([[guarded(value) for value in row.values()] for row in rows])
+    csv.writer(text, lineterminator="\n").writerows([[guarded(cell) for cell in row] for row in rows])
     storage.atomic_write(path, text.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def guarded(value: Any) -> Any:
-    """The cell, made harmless for spreadsheets.
+    """The cell, made harmless for spreadsheets; a number that is none is empty.
 
-    >>> guarded("=1+1"), guarded(-1.5)
-    ("'=1+1", -1.5)
+    >>> guarded("=1+1"), guarded(-1.5), guarded(float("nan"))
+    ("'=1+1", -1.5, '')
     """
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+    if isinstance(value, float) and value != value:
+        return ""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -46,7 +46,9 @@ def weights(n: int, *, groups: Array | None = None, resamples: int = RESAMPLES, 
         left -= count
 
 
-def evaluate(statistics: Mapping[str, Statistic], n: int, *, groups: Array | None = None, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, tuple[Array, Array]]:
+def evaluate(
+    statistics: Mapping[str, Statistic], n: int, *, groups: Array | None = None, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, tuple[Array, Array]]:
     """Each statistic's value (...) and its resampled values (R, ...), every statistic on the same resamples."""
     values = {key: statistic(np.ones((n, 1)))[0] for key, statistic in statistics.items()}
     parts: dict[str, list[Array]] = {key: [] for key in statistics}

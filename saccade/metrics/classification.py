@@ -61,7 +61,7 @@ class Classification:
             raise ModelError("MODEL-CLASSES", f"{probabilities.shape[-1]} probabilities for {len(self.space)} classes")
         if not np.isfinite(probabilities).all():
             raise ModelError("MODEL-NAN", "a probability is not finite")
-        keep = np.flatnonzero(np.asarray(truth) >= 0)
+        keep = np.flatnonzero(np.asarray(truth) >= 0).tolist()
         self._truth += [int(truth[i]) for i in keep]
         self._rows += [probabilities[i] for i in keep]
         self._groups += [None if groups is None else groups[i] for i in keep]
