@@ -149,18 +149,19 @@ def parse_json(text: str | bytes, *, depth: int = JSON_DEPTH) -> Any:
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig")  # UnicodeDecodeError is a ValueError
-    if _deepest(text) > depth:
+    if _deeper(text, depth):
         raise ValueError(f"nested deeper than {depth}")
     return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite_float)
 
 
-def _deepest(text: str) -> int:
-    """The deepest nesting of brackets outside strings, found without recursion."""
-    level = deepest = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub("", text)):
-        level += 1 if bracket in "[{" else -1
-        deepest = max(deepest, level)
-    return deepest
+def _deeper(text: str, depth: int) -> bool:
+    """Whether brackets outside strings are nested below `depth`, found without recursion and no further than need be."""
+    level = 0
+    for bracket in _BRACKETS.finditer(_STRINGS.sub("", text)):
+        level += 1 if bracket[0] in "[{" else -1
+        if level > depth:
+            return True
+    return False
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
