@@ -50,6 +50,15 @@ def batch_size(n: int) -> int:
     return 32 if n < 3_000 else 64 if n < 20_000 else 128
 
 
+def test_images(n: int) -> int:
+    """Images kept aside for the final numbers where the data name no test part: a sixth, at most 10,000; none of a set below 5,000.
+
+    >>> test_images(1_000), test_images(12_000), test_images(60_000)
+    (0, 2000, 10000)
+    """
+    return 0 if n < 5_000 else min(10_000, n // 6)
+
+
 def validation_share(n: int) -> float:
     """Images to choose by: 15 %, but no more than 5,000.
 

@@ -166,5 +166,3 @@ def held(evaluation: Evaluation, gates: tuple[str, ...]) -> None:
             failed.append(f"{key} is {value:.4f}, the gate is {sign} {bar}")
     if failed:
         raise GateError("GATE-FAILED", "; ".join(failed))
-
-

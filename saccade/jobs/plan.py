@@ -59,7 +59,7 @@ class Plan:
 
     def flat(self) -> dict[str, Any]:
         """Every value under one name, for config.toml and the table on the screen."""
-        nested = {f"model.{k}": v for k, v in self.arguments.items()} | {f"augment.{k}": v for k, v in self.policy.items()}
+        nested = {f"network.{k}": v for k, v in self.arguments.items()} | {f"augment.{k}": v for k, v in self.policy.items()}
         own = {"task": self.task, "model": self.model, "size": list(self.inputs.size), "channels": self.inputs.channels, "batch": self.batch}
         own |= {"monitor": self.monitor, "device": self.device, "workers": self.workers, "cache_bytes": self.cache_bytes, **self.mix}
         own |= {_OPTION_OF.get(k, k): v for k, v in asdict(self.settings).items()}
@@ -162,13 +162,13 @@ def network_arguments(options: TrainOptions, choose: Chooser, model: str) -> dic
     recipe = recipe_of(model)
     ours: dict[str, Any] = dict(recipe.arguments)
     for name in ours:
-        choose.origins[f"model.{name}"] = f"auto: {recipe.why}"
+        choose.origins[f"network.{name}"] = f"auto: {recipe.why}"
     for text in options.set:
-        name, equals, value = text.removeprefix("model.").partition("=")
+        name, equals, value = text.removeprefix("network.").partition("=")
         if not equals:
             raise UsageError("USE-VALUE", f"{text}, expected name=value such as dropout=0.3", where="--set")
         ours[name] = _parsed(value)
-        choose.origins[f"model.{name}"] = "user"
+        choose.origins[f"network.{name}"] = "user"
     return ours
 
 

@@ -13,7 +13,7 @@ from saccade.data.dataset import ImageDataset
 from saccade.data.open import open_dataset
 from saccade.data.split import Split, make_split, read_split
 from saccade.errors import DataError
-from saccade.jobs.defaults import validation_share
+from saccade.jobs.defaults import test_images, validation_share
 from saccade.jobs.options import TrainOptions
 from saccade.training.run_folder import RunFolder
 
@@ -67,13 +67,9 @@ def prepare(options: TrainOptions, run: RunFolder) -> Prepared:
     if options.split is not None:
         split = read_split(options.split, dataset)
     else:
-        split = make_split(
-            dataset,
-            test=options.test or None,
-            val=validation_share(len(dataset)) if options.val is None else options.val,
-            seed=options.seed,
-            order=options.order,
-        )
+        val = validation_share(len(dataset)) if options.val is None else options.val
+        test = test_images(len(dataset)) if options.test is None and "test" not in dataset.splits else options.test
+        split = make_split(dataset, test=test or None, val=val, seed=options.seed, order=options.order)
     prepared = Prepared(dataset, split, report)
     labelled = [i for i in split.train if known(dataset, i)]
     if len(labelled) < 2:
