@@ -174,7 +174,7 @@ def plain_prediction(files: list[Path], model: nn.Module, px: int, out: Path) ->
 
 def our_prediction(folder: Path, model: Path, out: Path) -> float:
     began = time.perf_counter()
-    summary = run_predict(model, folder, out=out)
+    summary = run_predict(model, [str(folder)], out=out)
     assert summary.failed == 0, summary
     return summary.n / (time.perf_counter() - began)
 
@@ -215,8 +215,9 @@ def training(root: Path, images: int, turns: int) -> None:
         warm()
     rows = [(plain(), cached(), uncached()) for _ in range(turns)]
     theirs = statistics.median(r[0] for r in rows)
-    report("training, pictures kept in memory (images/s)", statistics.median(r[1] for r in rows), theirs, statistics.median(r[1] / r[0] for r in rows), "at least 2.0x")
-    report("training, decoded anew each epoch (images/s)", statistics.median(r[2] for r in rows), theirs, statistics.median(r[2] / r[0] for r in rows), "at least 2.0x")
+    for column, name in ((1, "kept in memory"), (2, "decoded anew each epoch")):
+        ours, ratio = statistics.median(r[column] for r in rows), statistics.median(r[column] / r[0] for r in rows)
+        report(f"training, pictures {name} (images/s)", ours, theirs, ratio, "at least 2.0x")
 
 
 def prediction(root: Path, images: int, turns: int) -> None:

@@ -73,6 +73,8 @@ class Backbone(nn.Module):
     """
 
     levels: tuple[Level, ...]
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, inputs: Inputs) -> None:
         super().__init__()
@@ -106,7 +108,7 @@ class Chain(Backbone):
         self.levels = (necks[-1] if necks else backbone).levels
 
     def forward(self, inputs: Tensor, sizes: Tensor) -> Features:
-        features = self.backbone(inputs, sizes)
+        features: Features = self.backbone(inputs, sizes)
         for neck in self.necks:
             features = neck(features)
         return features
@@ -168,6 +170,7 @@ class Target(Protocol):
 
 T = TypeVar("T", bound=Target)
 Out = TypeVar("Out")
+Answer = TypeVar("Answer", contravariant=True)
 
 
 @dataclass
@@ -222,7 +225,7 @@ class Stage(NamedTuple):
 def decay_groups(module: nn.Module) -> list[dict[str, Any]]:
     """Parameter groups of a module: weight decay for matrices and kernels, none for biases and normalisation."""
     own = [p for p in module.parameters() if p.requires_grad]
-    groups = [{"params": [p for p in own if p.ndim > 1]}, {"params": [p for p in own if p.ndim <= 1], "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": [p for p in own if p.ndim > 1]}, {"params": [p for p in own if p.ndim <= 1], "weight_decay": 0.0}]
     return [g for g in groups if g["params"]]
 
 
@@ -256,14 +259,16 @@ class Model(System):
         return {name: head(features) for name, head in self.heads.items()}
 
     def forward(self, batch: Batch, phase: str = "all") -> dict[str, Tensor]:
-        features, losses = self.backbone(batch.inputs, batch.sizes), {}
+        features = self.backbone(batch.inputs, batch.sizes)
+        losses: dict[str, Tensor] = {}
         for name, head, rows, targets in self._labelled(batch):
             losses |= self._terms(name, head.loss(head(_rows(features, rows)), targets))
         return losses
 
     def evaluate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, list[Any]]]:
         """The losses and the decoded answers of one batch, by a single pass through the network."""
-        outs, losses = self.outputs(batch.inputs, batch.sizes), {}
+        outs = self.outputs(batch.inputs, batch.sizes)
+        losses: dict[str, Tensor] = {}
         for name, head, rows, targets in self._labelled(batch):
             losses |= self._terms(name, head.loss(_rows(outs[name], rows), targets))
         return losses, self.decode(outs, batch.meta)
@@ -308,10 +313,10 @@ class Value(NamedTuple):
     n: int
 
 
-class Metric(Protocol[T]):
+class Metric(Protocol[Answer]):
     """Sufficient statistics of the samples seen; merged by `+`."""
 
-    def update(self, prediction: T, truth: T | None) -> None: ...
+    def update(self, prediction: Answer, truth: Answer | None) -> None: ...
     def compute(self) -> dict[str, Value]: ...
     def __add__(self, other: Self) -> Self: ...
 
@@ -333,11 +338,21 @@ class Record:
 class Dataset(Protocol):
     """Records that can be read: what a loader needs of a data set."""
 
-    name: str
-    records: Sequence[Record]
-    spaces: Mapping[str, LabelSpace]  # head -> class names
-    channels: int
-    fingerprint: str  # hash over contents, labels and class names; what a run is stored with
+    @property
+    def name(self) -> str: ...
+    @property
+    def records(self) -> Sequence[Record]: ...
+    @property
+    def spaces(self) -> Mapping[str, LabelSpace]:
+        """Head -> class names."""
+        ...
+
+    @property
+    def channels(self) -> int: ...
+    @property
+    def fingerprint(self) -> str:
+        """Hash over contents, labels and class names; what a run is stored with."""
+        ...
 
     def __len__(self) -> int: ...
     def read(self, i: int, size: tuple[int, int] | None = None) -> np.ndarray:

@@ -17,6 +17,7 @@ _UNBALANCED = 10
 
 
 def truth(record: Record) -> int | None:
+    """The class id of a record, None without a label."""
     target = record.targets.get("label")
     return None if target is None else int(target.index)
 

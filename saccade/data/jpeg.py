@@ -131,7 +131,8 @@ def decode(
 
 def scans_all(data: bytes, header: JpegHeader) -> bool:
     """Whether the scans that the file begins give every coefficient of every component its last bit (T.81, B.2.3 and G.1.1)."""
-    place, given = header.scan, set()
+    place = header.scan
+    given: set[tuple[int, int]] = set()
     while place >= 0:
         count = data[place + 4] if len(data) > place + 4 else 0
         selectors, rest = data[place + 5 : place + 5 + 2 * count : 2], data[place + 5 + 2 * count : place + 8 + 2 * count]

@@ -31,6 +31,7 @@ def units(dataset: ImageDataset, places: Iterable[int]) -> list[Unit]:
 
 
 def totals(pool: Iterable[Unit]) -> Counter[int]:
+    """Images of each class in several units together."""
     total: Counter[int] = Counter()
     for unit in pool:
         total.update(unit.classes)

@@ -102,7 +102,7 @@ def summarise(paths: Sequence[Path]) -> dict[str, Any]:
     for evaluation in evaluations[1:]:
         pooled = pooled + evaluation.metric
     metrics = {key: value._asdict() for key, value in pooled.compute().items()}
-    folds = [{"path": f"folds/{i}", "metrics": {k: v._asdict() for k, v in e.values.items()}} for i, e in enumerate(evaluations)]
+    folds: list[dict[str, Any]] = [{"path": f"folds/{i}", "metrics": {k: v._asdict() for k, v in e.values.items()}} for i, e in enumerate(evaluations)]
     means = {key: spread([fold["metrics"][key]["value"] for fold in folds]) for key in metrics}
     floors = [storage.read_json(p / "eval" / "floors.json") for p in paths if (p / "eval" / "floors.json").exists()]
     return {"folds": folds, "metrics": metrics, "means": means, "floors": _floors(floors, folds), "paired": _paired(floors, folds)}

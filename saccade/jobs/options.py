@@ -122,9 +122,9 @@ class TrainOptions(BaseModel):
         return self
 
     @property
-    def given(self) -> set[str]:
+    def given(self) -> frozenset[str]:
         """The options that the user gave."""
-        return set(self.model_fields_set)
+        return frozenset(self.model_fields_set)
 
 
 def seconds(text: str) -> float:

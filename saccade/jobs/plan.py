@@ -78,7 +78,8 @@ class Chooser:
     """Takes the user's value where there is one, else ours, and remembers which."""
 
     def __init__(self, options: TrainOptions) -> None:
-        self.options, self.origins = options, {}
+        self.options = options
+        self.origins: dict[str, str] = {}
 
     def __call__(self, name: str, ours: Any, why: str = "") -> Any:
         given = getattr(self.options, name)

@@ -155,7 +155,9 @@ def selftest(model: Model, plan: Plan, prepared: Prepared, run: RunFolder, engin
 
 def few_images(plan: Plan, prepared: Prepared) -> Batch:
     """Eight training images, of as many classes as there are."""
-    train, chosen, seen = prepared.part("train"), [], {}
+    train = prepared.part("train")
+    chosen: list[int] = []
+    seen: dict[int, list[int]] = {}
     for place, record in enumerate(train.records):
         if (target := record.targets.get("label")) is not None and target.known:
             seen.setdefault(target.index, []).append(place)

@@ -61,4 +61,5 @@ class Geometry:
 
     def points(self, xy: np.ndarray) -> np.ndarray:
         """(n, 2) source points -> (n, 2) target points."""
-        return np.asarray(xy, dtype=np.float64) @ self.matrix[:, :2].T + self.matrix[:, 2]
+        moved: np.ndarray = np.asarray(xy, dtype=np.float64) @ self.matrix[:, :2].T + self.matrix[:, 2]
+        return moved

@@ -1,6 +1,7 @@
 """What a run does when numbers go wrong: bad steps are left out, the rate is halved, and at last it says so."""
 
 import json
+from itertools import pairwise
 
 import pytest
 import torch
@@ -87,7 +88,7 @@ def test_moving_average_equals_its_definition():
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_schedules_start_at_the_full_rate_and_never_rise(name):
     factors = [rate_factor(step, 100, schedule=name) for step in range(100)]
-    assert factors[0] == 1.0 and all(a >= b >= 0 for a, b in zip(factors, factors[1:], strict=False))
+    assert factors[0] == 1.0 and all(a >= b >= 0 for a, b in pairwise(factors))
 
 
 def test_unknown_names_list_the_options():
