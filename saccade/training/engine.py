@@ -10,6 +10,7 @@ import os
 import warnings
 from contextlib import AbstractContextManager
 from functools import cache
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from saccade.core import Batch, System
 from saccade.errors import ResourceError, UsageError
 from saccade.training.settings import Precision
+
+Placed = TypeVar("Placed", bound=nn.Module)
 
 
 @cache
@@ -58,17 +61,18 @@ class Engine:
             warnings.simplefilter("ignore")  # the import alone warns of deprecations in torch
             from lightning_fabric import Fabric
 
-            for name in ("lightning_fabric", "lightning_utilities"):  # they announce the precision on stderr
-                logging.getLogger(name).setLevel(logging.WARNING)
+            for chatty in ("lightning_fabric", "lightning_utilities"):  # they announce the precision on stderr
+                logging.getLogger(chatty).setLevel(logging.WARNING)
             self.device = pick_device(device)
             index = [self.device.index or 0] if self.device.type == "cuda" else 1
-            name = "bf16-mixed" if precision == "bf16" else "32-true"
+            name: Literal["bf16-mixed", "32-true"] = "bf16-mixed" if precision == "bf16" else "32-true"
             self._fabric = Fabric(accelerator=self.device.type, devices=index, precision=name)
         self.precision = precision
 
-    def place(self, module: nn.Module) -> nn.Module:
+    def place(self, module: Placed) -> Placed:
         """The module on the device, its kernels in channels_last."""
-        return module.to(self.device, memory_format=torch.channels_last)
+        module.to(self.device)
+        return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def place_batch(self, batch: Batch) -> Batch:
         return batch if self.device.type == "cpu" else batch.to(self.device)

@@ -1,0 +1,205 @@
+"""`train` from Python: the same weights whatever the loader threads, resumed, extended, cross-validated, and warned in plain words."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from saccade import bundle, storage
+from saccade.errors import DataError, UsageError
+from saccade.jobs import train as jobs
+from saccade.jobs.options import make_options, memory, seconds
+from saccade.jobs.train import run_train
+from saccade.training.probes import Overfit, Speed
+
+FEW = {"epochs": "2", "floors": False, "selftest": False, "size": "12", "set": ("widths=[8,16]", "blocks=[1,1]"), "threads": 1}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def alerts(run: Path) -> dict[str, str]:
+    events = map(json.loads, (run / "events.jsonl").read_text().splitlines())
+    return {event["code"]: event["text"] for event in events if event["event"] == "alert"}
+
+
+def weights(run: Path) -> str:
+    return bundle.read_card(run / "model.saccade").sha256
+
+
+def train(data: Path, out: Path, **options):
+    return run_train(make_options(**{"data": str(data), "out": out, **FEW, **options}))
+
+
+@pytest.fixture(scope="module")
+def reference(digits_folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("reference") / "run"
+    train(digits_folder, out, test=0.2)
+    return out
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_loader_threads_change_no_weight(digits_folder, reference, tmp_path, workers):
+    train(digits_folder, tmp_path / "run", test=0.2, workers=workers)
+    assert weights(tmp_path / "run") == weights(reference)
+
+
+def test_another_seed_gives_other_weights_and_the_same_test_images_stay_unseen(digits_folder, reference, tmp_path):
+    train(digits_folder, tmp_path / "run", test=0.2, seed=1)
+    assert weights(tmp_path / "run") != weights(reference)
+    parts = storage.read_json(reference / "data.json")["split"]
+    assert not set(parts["test"]) & (set(parts["train"]) | set(parts["val"])) and len(parts["test"]) == 60
+
+
+def test_the_run_folder_explains_itself(reference):
+    import tomllib
+
+    run = storage.read_json(reference / "run.json")
+    assert run["status"] == "done" and run["exit"] == 0 and run["evaluated"] == "test" and run["pid"] is None
+    assert run["command"].startswith("saccade train") and run["versions"]["torch"]
+    config = tomllib.loads((reference / "config.toml").read_text())
+    assert config["epochs"] == 2 and config["size"] == [12, 12] and config["network"]["widths"] == [8, 16]
+    origins = (reference / "config.toml").read_text()
+    assert "epochs = 2  # user" in origins and "# auto: 255 training images" not in origins and "batch = 32  # auto" in origins
+    metrics = storage.read_json(reference / "eval" / "metrics.json")
+    assert set(metrics["accuracy"]) == {"value", "low", "high", "n"} and metrics["accuracy"]["n"] == 60
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@pytest.mark.parametrize("step, workers", [(3, 0), (9, 2)])
+def test_a_killed_run_resumes_to_the_same_bytes(digits_folder, reference, tmp_path, monkeypatch, step, workers):
+    from saccade.training.fit import Loop
+
+    done, real = {"n": 0}, Loop.step
+
+    def dying(self, stage, batches):
+        done["n"] += 1
+        if done["n"] == step:
+            raise Killed
+        real(self, stage, batches)
+
+    monkeypatch.setattr(Loop, "step", dying)
+    with pytest.raises(Killed):
+        train(digits_folder, tmp_path / "run", test=0.2, workers=workers)
+    monkeypatch.setattr(Loop, "step", real)
+    run_train(make_options(resume=tmp_path / "run", workers=2 - workers))
+    assert weights(tmp_path / "run") == weights(reference)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2]
+
+
+def test_a_finished_run_is_extended(reference, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(reference, run)
+    run_train(make_options(resume=run, epochs="+1"))
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2, 3] and rows[-1]["stage"] == "extension 1"
+    assert weights(run) != weights(reference)
+
+
+def test_changed_data_and_other_threads_are_told(digits_folder, tmp_path):
+    data, run = tmp_path / "digits", tmp_path / "run"
+    shutil.copytree(digits_folder, data)
+    train(data, run)
+    (data / "3" / "000.png").unlink()
+    with pytest.raises(DataError) as refused:
+        run_train(make_options(resume=run, epochs="+1"))
+    assert refused.value.code == "DATA-CHANGED" and storage.read_json(run / "run.json")["status"] == "failed"
+    run_train(make_options(resume=run, epochs="+1", data_changed_ok=True, threads=2))
+    torch.set_num_threads(1)
+    assert {"DATA-CHANGED", "RUN-THREADS"} <= set(alerts(run))
+
+
+def test_folds_predict_every_image_once(digits_folder, tmp_path):
+    result = train(digits_folder, tmp_path / "run", folds=2, epochs="1", floors=True)
+    found = storage.read_json(tmp_path / "run" / "cv.json")
+    assert result.metrics["accuracy"]["n"] == 300 and len(found["folds"]) == 2
+    ids = [json.loads(line)["id"] for i in (0, 1) for line in (tmp_path / "run" / "folds" / str(i) / "eval" / "predictions.jsonl").read_text().splitlines()]
+    assert len(ids) == len(set(ids)) == 300
+    mean = np.mean([fold["metrics"]["accuracy"]["value"] for fold in found["folds"]])
+    assert found["means"]["accuracy"]["mean"] == pytest.approx(mean, abs=1e-5)
+    assert "logistic.accuracy" in found["paired"] and found["floors"]["majority"]["accuracy"]["mean"] == pytest.approx(0.1)
+    assert "Cross-validation" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_bad_files_are_skipped_counted_and_above_the_limit_refused(digits_folder, tmp_path):
+    data = tmp_path / "digits"
+    shutil.copytree(digits_folder, data)
+    (data / "0" / "000.png").write_bytes(b"")
+    (data / "1" / "001.png").write_bytes((data / "1" / "001.png").read_bytes()[:60])
+    train(data, tmp_path / "run", epochs="1")
+    problems = (tmp_path / "run" / "data_problems.csv").read_text()
+    assert "IMG-EMPTY" in problems and "1/001.png" in problems
+    assert sum(len(ids) for ids in storage.read_json(tmp_path / "run" / "data.json")["split"].values()) == 298
+    with pytest.raises(DataError) as refused:
+        train(data, tmp_path / "refused", max_bad=0.001)
+    assert refused.value.code == "DATA-BAD"
+
+
+def test_without_validation_images_the_last_epoch_is_kept(digits_folder, tmp_path):
+    train(digits_folder, tmp_path / "run", val=0, epochs="1")
+    assert storage.read_json(tmp_path / "run" / "run.json")["evaluated"] == "train"
+    assert "trained on" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_crowded_cores_and_a_small_budget_are_told(digits_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "measure_speed", lambda *a, **k: Speed(*((1.0, 1.0, 1.0) if torch.get_num_threads() == 2 else (0.4, 0.4, 0.4))))
+    monkeypatch.setattr(jobs, "set_threads", lambda n: torch.set_num_threads(n or 2) or torch.get_num_threads())
+    train(digits_folder, tmp_path / "run", epochs=None, budget="30s", threads=None)
+    told = alerts(tmp_path / "run")
+    assert "one is used" in told["RUN-CROWDED"] and "are left of 30s" in told["RUN-BUDGET"]
+    assert storage.read_json(tmp_path / "run" / "run.json")["threads"] == 1
+    torch.set_num_threads(1)
+
+
+def test_a_network_that_cannot_fit_eight_images_is_told(digits_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "overfits", lambda *a, **k: Overfit(False, 2.3, 2.2, 80))
+    train(digits_folder, tmp_path / "run", epochs="1", selftest=True)
+    assert "from 2.3 to 2.2" in alerts(tmp_path / "run")["RUN-SELFTEST"]
+
+
+def test_the_range_test_finds_a_rate_and_keeps_its_curve(digits_folder, tmp_path):
+    train(digits_folder, tmp_path / "run", epochs="1", lr="find")
+    rate = storage.read_json(tmp_path / "run" / "run.json")["plan"]["settings"]["rate"]
+    assert 1e-5 < rate < 1 and (tmp_path / "run" / "lr_finder.csv").read_text().startswith("rate,loss\n")
+
+
+@pytest.mark.parametrize(
+    "given, text",
+    [
+        ({"epoch": "3"}, "did you mean epochs"),
+        ({"imgsz": "64"}, "did you mean size"),
+        ({"epochs": "none"}, "epochs is a number"),
+        ({"budget": "soon"}, "a time such as"),
+        ({"epochs": "+3"}, "name it with --resume"),
+        ({"folds": 1}, "no cross-validation"),
+        ({"batch": 0}, "greater than or equal to 1"),
+        ({"data": ""}, "DATA is needed"),
+    ],
+)
+def test_options_are_refused_in_words(given, text):
+    with pytest.raises(UsageError, match=text):
+        make_options(**{"data": "x", **given})
+
+
+@pytest.mark.parametrize(
+    "given, text",
+    [({"size": "big"}, "height,width"), ({"lr": "fast"}, "or find"), ({"set": ("dropout",)}, "name=value"), ({"model": "resnt18"}, "resnet18")],
+)
+def test_values_are_refused_before_training(digits_folder, tmp_path, given, text):
+    with pytest.raises(UsageError, match=text):
+        train(digits_folder, tmp_path / "run", **{**given})
+
+
+def test_times_and_amounts():
+    assert seconds("2m") == 120 and memory("1.5GB") == 1_500_000_000
+    with pytest.raises(ValueError):
+        memory("much")
