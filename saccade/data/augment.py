@@ -53,6 +53,9 @@ class Policy:
         for name in ("scale", "aspect", "translate", "brightness", "contrast", "saturation", "hue", "grey", "noise", "erase", "erase_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError("USE-VALUE", f"augment {name} = {getattr(self, name)}, expected 0 to 1", where="--augment")
+        for name, most in (("rotate_deg", 180), ("shear_deg", 60)):
+            if not 0 <= getattr(self, name) <= most:
+                raise UsageError("USE-VALUE", f"augment {name} = {getattr(self, name)}, expected 0 to {most}", where="--augment")
 
     @classmethod
     def named(cls, name: str, names: Sequence[str] = ()) -> Self:
@@ -131,7 +134,7 @@ def default_policy(names: Sequence[str] = ()) -> Policy:
 def uniforms(seed: int, epoch: int, places: np.ndarray, columns: int = COLUMNS) -> np.ndarray:
     """(n, columns) numbers in [0, 1), a function of (seed, epoch, place, column): SplitMix64 (Steele, Lea, Flood 2014) over a counter."""
     with np.errstate(over="ignore"):
-        key = _mix(np.array([seed], np.uint64) * _GOLDEN + np.uint64(epoch + 1))
+        key = _mix(np.array([seed % 2**64], np.uint64) * _GOLDEN + np.uint64(epoch + 1))
         rows = _mix(key ^ _mix(places.astype(np.uint64)[:, None] + np.uint64(1)))
         drawn = _mix(rows + (np.arange(columns, dtype=np.uint64) + np.uint64(1))[None] * _GOLDEN)
     return (drawn >> np.uint64(11)).astype(np.float64) * 2.0**-53
@@ -229,7 +232,7 @@ class Mix:
 
     def __call__(self, batch: Batch, classes: int, seed: tuple[int, int, int]) -> Batch:
         """The mixed batch; seed is (seed, epoch, number of the batch)."""
-        chance = np.random.default_rng([*seed, 0x6D6978])
+        chance = np.random.default_rng([*(number % 2**64 for number in seed), 0x6D6978])
         if not (self.mixup or self.cutmix) or len(batch) < 2:
             return batch
         partner = chance.permutation(len(batch))

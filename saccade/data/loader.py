@@ -6,11 +6,13 @@ copies. A batch is one piece of work for one thread; it is the same whatever the
 
 from __future__ import annotations
 
-import os
+import time
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
+from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,7 +21,8 @@ from torch import Tensor
 
 from saccade.core import Batch, Dataset, Meta
 from saccade.data.augment import Draws, Mix, Policy, composed, draw, uniforms
-from saccade.data.preprocess import SHRINKS, Preprocess, centred
+from saccade.data.crew import LEAVE_S, Crew
+from saccade.data.preprocess import SHRINKS, Preprocess, centred, scales
 from saccade.errors import DataError, Problem, ResourceError, UsageError
 from saccade.ops.geometry import Geometry
 
@@ -32,8 +35,9 @@ class Loader:
 
     threads: 0 works in the caller. cache_bytes: memory for decoded pictures (reduced to what the input needs); None: 2 GB or a
     quarter of the free memory, whichever is less; used only when all pictures fit. What a batch holds never depends on it.
-    A picture that cannot be read is left out of its batch and noted in `problems`. A last batch of one joins the one before
-    when shuffled, because batch norm cannot learn from a single image.
+    A picture that cannot be read is left out of its batch and noted in `problems`; in order, a batch without any is left out
+    too. A last batch of one joins the one before when shuffled, because batch norm cannot learn from a single image.
+    patience_s: how long the threads may be at one picture; without threads nobody watches.
     """
 
     def __init__(
@@ -52,14 +56,18 @@ class Loader:
     ) -> None:
         if batch_size < 1:
             raise UsageError("USE-VALUE", f"batch size {batch_size}, expected 1 or more", where="--batch")
+        if threads < 0:
+            raise UsageError("USE-VALUE", f"{threads} loader threads, expected 0 or more", where="--workers")
         self.dataset, self.preprocess, self.batch_size, self.policy, self.mix = dataset, preprocess, batch_size, policy, mix
         self.shuffle, self.seed, self.threads, self.patience_s = shuffle, seed, threads, patience_s
         self.problems: list[Problem] = []
         self._known: set[int] = set()
         self._pictures: dict[int, np.ndarray] = {}
+        self._kept = 0  # bytes of them
         self._fits: dict[tuple[int, int], Geometry] = {}
-        self._at: dict[int, str] = {}  # batch -> the image being read for it
-        self.caches, self.cache_note = _fits(dataset, preprocess, _free_memory() if cache_bytes is None else cache_bytes)
+        self._at: dict[int, tuple[str, float]] = {}  # batch -> the image being read for it, since when
+        self._budget = _cache_budget() if cache_bytes is None else cache_bytes
+        self.caches, self.cache_note = _fits(dataset, preprocess, self._budget)
 
     def __len__(self) -> int:
         return len(self._bounds())
@@ -80,51 +88,64 @@ class Loader:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from number `start` on.
 
-        Raises DataError DATA-BAD when no image of a batch can be read, ResourceError RUN-WORKER when one is not read in time.
+        Raises DataError DATA-BAD when no image of a shuffled batch can be read (a run counts its batches, so none may be missing),
+        ResourceError RUN-WORKER when one is not read in time.
         """
         order, bounds = self.order(epoch), self._bounds()
-        work = [(number, order[first:last]) for number, (first, last) in enumerate(bounds) if number >= start]
-        if self.threads == 0:
-            for number, places in work:
-                yield self._batch(epoch, number, places)
-            return
-        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="saccade-loader")
-        waiting: deque[tuple[int, Future[Batch]]] = deque()
-        try:
-            for number, places in work:
-                waiting.append((number, pool.submit(self._batch, epoch, number, places)))
-                if len(waiting) > 2 * self.threads:
-                    yield self._taken(*waiting.popleft())
-            while waiting:
-                yield self._taken(*waiting.popleft())
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        work = deque(partial(self._batch, epoch, number, order[first:last]) for number, (first, last) in enumerate(bounds) if number >= start)
+        for batch in self._threaded(work, start) if self.threads else (call() for call in work):
+            if batch is not None:
+                yield batch
 
-    def _taken(self, number: int, future: Future[Batch]) -> Batch:
+    def _threaded(self, work: deque[partial[Batch | None]], start: int) -> Iterator[Batch | None]:
+        crew, waiting, hung = Crew[Batch | None](self.threads), deque[Future[Batch | None]](), False
         try:
-            return future.result(self.patience_s)
-        except Late:
-            raise ResourceError("RUN-WORKER", f"no answer in {self.patience_s:g} s", where=self._at.get(number, "")) from None
+            for number in range(start, start + len(work)):
+                while work and len(waiting) <= 2 * self.threads:
+                    waiting.append(crew.submit(work.popleft()))
+                yield self._taken(number, waiting.popleft())
+        except ResourceError:
+            hung = True
+            raise
+        finally:
+            for future in waiting:
+                future.cancel()
+            crew.close(0.0 if hung else LEAVE_S)
+
+    def _taken(self, number: int, future: Future[Batch | None]) -> Batch | None:
+        """The batch, waited for as long as no single image of it takes longer than `patience_s`."""
+        left = self.patience_s
+        while True:
+            try:
+                return future.result(left)
+            except Late:
+                image, since = self._at.get(number, ("", time.monotonic()))
+                left = since + self.patience_s - time.monotonic()
+                if left <= 0:
+                    raise ResourceError("RUN-WORKER", f"no answer in {self.patience_s:g} s", where=image) from None
 
     def picture(self, place: int) -> np.ndarray:
         """The pixels of a record, reduced to what the input needs. Raises DataError."""
         found = self._pictures.get(place)
         if found is None:
             found = self.preprocess.shrink(self.dataset.read(place, self.preprocess.size))
-            if self.caches:
+            if self.caches and self._kept + found.nbytes <= self._budget:
+                self._kept += found.nbytes  # two threads may forget one another's picture here: the budget is not that exact
                 self._pictures[place] = found
         return found
 
-    def _batch(self, epoch: int, number: int, places: np.ndarray) -> Batch:
+    def _batch(self, epoch: int, number: int, places: np.ndarray) -> Batch | None:
         pictures, good = [], []
         for row, place in enumerate(places):
-            self._at[number] = self.dataset.records[place].id
+            self._at[number] = self.dataset.records[place].id, time.monotonic()
             try:
                 pictures.append(self.picture(int(place)))
                 good.append(row)
             except DataError as problem:
                 self._note(int(place), problem)
         self._at.pop(number, None)
+        if not pictures and not self.shuffle:
+            return None
         if not pictures:
             raise DataError("DATA-BAD", f"none of {len(places)} images can be read", where=self.dataset.records[places[0]].id)
         places, size = places[good], self.preprocess.size
@@ -147,14 +168,11 @@ class Loader:
                 np.divide(self.preprocess.warp(pixels, fit), _unit(pixels), out=out[i], dtype=np.float32, casting="unsafe")
             return torch.from_numpy(out).permute(0, 3, 1, 2), fits
         geometries = [Geometry(m, size) for m in composed(drawn.matrices, np.stack([fit.matrix for fit in fits]))]
-        scales = np.sqrt(np.abs(np.linalg.det(np.stack([g.matrix[:, :2] for g in geometries]))))
-        indexed = centred(np.stack([g.matrix for g in geometries]))
+        matrices, border = np.stack([g.matrix for g in geometries]), self.preprocess.border
+        shrinks, indexed = np.minimum(*scales(matrices)) < SHRINKS, centred(matrices)
         colours = drawn.colours.astype(np.float32)
         for i, pixels in enumerate(pictures):
-            if scales[i] < SHRINKS:
-                warped = self.preprocess.warp(pixels, geometries[i], cv2.BORDER_REFLECT_101)
-            else:
-                warped = cv2.warpAffine(pixels, indexed[i], size[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+            warped = self.preprocess.warp(pixels, geometries[i], border) if shrinks[i] else self.preprocess.moved(pixels, indexed[i], border)
             if depth == 1:
                 np.multiply(warped.reshape(*size, 1), colours[i, 0, 0] / _unit(pixels), out=out[i], dtype=np.float32, casting="unsafe")
             else:
@@ -193,7 +211,7 @@ def _unit(pixels: np.ndarray) -> float:
 def _finish(out: np.ndarray, drawn: Draws, seed: int, epoch: int, places: np.ndarray) -> None:
     """Noise, rectangles cut out (filled with the image's mean), and back into [0, 1]; in place."""
     for i in np.flatnonzero(drawn.noise):
-        chance = np.random.Generator(np.random.Philox(key=[(seed << 32) + epoch, int(places[i])]))
+        chance = np.random.Generator(np.random.Philox(key=np.array([((seed << 32) + epoch) % 2**64, places[i]], np.uint64)))
         out[i] += chance.standard_normal(out[i].shape, np.float32) * np.float32(drawn.noise[i])
     h, w = out.shape[1:3]
     for i in np.flatnonzero(drawn.boxes[:, 2] > drawn.boxes[:, 0]):
@@ -202,12 +220,16 @@ def _finish(out: np.ndarray, drawn: Draws, seed: int, epoch: int, places: np.nda
     np.clip(out, 0, 1, out=out)
 
 
-def _free_memory() -> int:
+def _cache_budget() -> int:
+    """Bytes for decoded pictures when nothing is said: a share of the memory that programs can have, within the container's limit."""
+    root, free = Path("/sys/fs/cgroup"), CACHE_LIMIT
     try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        free = CACHE_LIMIT
-    return min(CACHE_LIMIT, int(CACHE_SHARE * free))
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        free = int(lines["MemAvailable"].split()[0]) * 1024  # also what the disk cache would give up, unlike the pages that are free
+        free = min(free, int((root / "memory.max").read_text()) - int((root / "memory.current").read_text()))
+    except (OSError, ValueError, KeyError):  # no limit, or not Linux
+        pass
+    return max(0, min(CACHE_LIMIT, int(CACHE_SHARE * free)))
 
 
 def _fits(dataset: Dataset, preprocess: Preprocess, budget: int) -> tuple[bool, str]:
