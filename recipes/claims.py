@@ -21,7 +21,9 @@ def data(name: str) -> Path:
 
 def folder() -> Path:
     """A new folder for the runs of a recipe, outside the checkout."""
-    return Path(tempfile.mkdtemp(prefix="saccade-recipe-"))
+    place = Path(tempfile.mkdtemp(prefix="saccade-recipe-"))
+    print(f"runs go to {place}", flush=True)
+    return place
 
 
 def hold(what: str, measured: float, low: float, high: float) -> bool:
