@@ -26,7 +26,10 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model answered: `ids`, `paths` (n), `truth` (n,) class ids or -1, `probabilities` (n, K) after the temperature, `groups` (n)."""
+    """What a model answered: `ids`, `paths` (n), `truth` (n,) class ids or -1, `probabilities` (n, K) after the temperature, `groups` (n).
+
+    Paths are relative to the data set's folder, so that what is written tells nothing of the machine.
+    """
 
     space: LabelSpace
     ids: tuple[str, ...]
@@ -129,8 +132,15 @@ def evaluate(
                 progress(len(ids), len(loader.dataset))
     probabilities = torch.cat(parts).double().numpy() if parts else np.zeros((0, len(space)))
     chosen = [records[i] for i in ids]
-    paths, groups = tuple(str(r.path) for r in chosen), tuple(r.group for r in chosen)
+    root = Path(getattr(loader.dataset, "root", "."))
+    paths, groups = tuple(_relative(r.path, root) for r in chosen), tuple(r.group for r in chosen)
     return Evaluation(space, tuple(ids), paths, np.array(truth), scale(probabilities, temperature), groups, thresholds)
+
+
+def _relative(path: Path, root: Path) -> str:
+    """As seen from the data set's folder; a file's own folder where the data set is a table or an IDX file."""
+    folder, path = (root if root.is_dir() else root.parent).resolve(), path.resolve()
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
 def _stored_thresholds(file: Path, space: LabelSpace) -> dict[str, float] | None:

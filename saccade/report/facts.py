@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,33 @@ class Facts:
         done = {name: f for name, f in self.floors.items() if "accuracy" in f}
         return max(done.items(), key=lambda item: item[1]["accuracy"]["value"], default=None)
 
+    @property
+    def best_auroc_floor(self) -> tuple[str, dict[str, Any]] | None:
+        """The simple model with the highest AUROC, where the two classes' AUROCs were compared."""
+        done = {name: f for name, f in self.floors.items() if f.get("p_auroc") is not None and f["auroc"]["value"] is not None}
+        return max(done.items(), key=lambda item: item[1]["auroc"]["value"], default=None)
+
+    def image(self, row: dict[str, Any]) -> Path | None:
+        """Where a prediction's image is; None where that is not inside the data set's folder."""
+        root = Path(self.data.get("root", "."))
+        folder = (root if root.is_dir() else root.parent).resolve()
+        path = (folder / row["path"]).resolve()
+        return path if path.is_relative_to(folder) else None
+
+    def private(self, words: Any) -> str:
+        """Text without the folders above the data, the run and the user's home, which are nobody's business."""
+        shown = str(words)
+        for folder in (Path(self.data.get("root") or self.folder).parent, self.folder.resolve().parent, Path.home()):
+            if len(folder.parts) > 1:
+                shown = shown.replace(f"{folder}/", "")
+        return re.sub(r"(?<![\w./~:-])(?:/[^\s/\"'=,]+)+/([^\s/\"']+)", r"\1", shown)
+
 
 def read_facts(folder: Path) -> Facts:
     """All there is in a run's folder. Raises ValueError when run.json is damaged."""
     parts = [folder / "eval"] if (folder / "eval").exists() else sorted(folder.glob("folds/*/eval"))
     cv = _json(folder / "cv.json")
+    predictions = [row for part in parts for row in _lines(part / "predictions.jsonl")]
     return Facts(
         folder,
         storage.read_json(folder / "run.json"),
@@ -55,9 +78,9 @@ def read_facts(folder: Path) -> Facts:
         cv.get("metrics") or _json(folder / "eval" / "metrics.json"),
         _json(folder / "eval" / "floors.json"),
         _table(folder / "eval" / "per_class.csv"),
-        _cells(folder / "eval" / "confusion.csv"),
-        _table(folder / "eval" / "calibration.csv"),
-        [row for part in parts for row in _lines(part / "predictions.jsonl")],
+        _cells(folder / "eval" / "confusion.csv") or _counted(predictions),
+        _table(folder / "eval" / "calibration.csv") or _reliability(predictions),
+        predictions,
         _config(folder / "config.toml"),
         cv,
     )
@@ -89,6 +112,31 @@ def _cells(file: Path) -> list[list[str]]:
         return []
     with file.open(newline="") as stream:
         return list(csv.reader(stream))
+
+
+def _counted(predictions: list[dict[str, Any]]) -> list[list[str]]:
+    """The confusion matrix of all folds, in the form of confusion.csv."""
+    known = [row for row in predictions if row["truth"] is not None]
+    if not known:
+        return []
+    names = list(known[0]["probabilities"])
+    counts = Counter((row["truth"], row["answer"]) for row in known)
+    return [["truth", *names], *([truth, *(str(counts[truth, answer]) for answer in names)] for truth in names)]
+
+
+def _reliability(predictions: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """The reliability table of all folds, in the form of calibration.csv."""
+    import numpy as np
+
+    from saccade.metrics.calibration import reliability
+
+    known = [row for row in predictions if row["truth"] is not None]
+    if not known:
+        return []
+    names = list(known[0]["probabilities"])
+    truth = np.array([names.index(row["truth"]) for row in known])
+    bins = reliability(np.array([[row["probabilities"][name] for name in names] for row in known]), truth)
+    return [{key: str(value) for key, value in b._asdict().items()} for b in bins]
 
 
 def _config(file: Path) -> list[tuple[str, str, str]]:

@@ -18,8 +18,8 @@ h3{font-size:1rem;margin:1.4rem 0 .4rem}p{max-width:48rem}.lead{font-size:1.12re
 nav a{margin-right:.9rem;white-space:nowrap}
 a{color:var(--accent)}table{border-collapse:collapse;font-size:.9rem;margin:.5rem 0 1rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;color:var(--soft);font-size:.85rem;padding-bottom:.3rem}
-th,td{white-space:nowrap;padding:.28rem .7rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
-th{font-weight:600;color:var(--soft)}th:first-child,td:first-child{text-align:left}td.words{white-space:normal;text-align:left;overflow-wrap:anywhere}
+th,td{white-space:nowrap;padding:.28rem .55rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
+th{font-weight:600;color:var(--soft)}th:first-child,td:first-child{text-align:left}th.words{text-align:left}td.words{white-space:normal;text-align:left;overflow-wrap:anywhere}
 .wide{overflow-x:auto}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.5rem,1fr));gap:.9rem}
 figure{margin:0;font-size:.82rem;line-height:1.35;overflow-wrap:anywhere}
@@ -27,8 +27,11 @@ figure img,figure .gone{display:block;width:100%;aspect-ratio:1;object-fit:conta
 figure .gone{display:flex;align-items:center;justify-content:center;color:var(--soft);padding:.5rem;text-align:center}.ok{color:var(--good)}
 .no{color:var(--bad)}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(20rem,1fr));gap:1rem}
-.plots svg{width:100%;height:auto;background:#fff;border-radius:4px}
+.plots svg{width:100%;max-width:34rem;height:auto}
 pre{background:var(--wash);padding:.8rem 1rem;border-radius:4px;overflow-x:auto;font-size:.88rem}td.cell{text-align:center;min-width:2.2rem}
+table.matrix th{font-weight:400;max-width:9rem;overflow:hidden;text-overflow:ellipsis}table.matrix th[scope=row]{text-align:right}
+.cells{display:flex;flex-wrap:wrap;gap:0 2.5rem}.cells .grid{grid-template-columns:repeat(auto-fill,7.5rem);width:min(100%,16rem)}
+.call{border-left:4px solid var(--line);padding:.1rem 0 .1rem .9rem;max-width:48rem}.call.ok{border-color:var(--good)}.call.no{border-color:var(--bad)}
 @media print{nav{display:none}h2{break-after:avoid}figure,table{break-inside:avoid}}
 """
 
@@ -52,7 +55,7 @@ def page(title: str, subtitle: str, sections: Sequence[tuple[str, str, str]]) ->
 
 def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[Any]], *, words: Sequence[int] = ()) -> str:
     """A table; the columns in `words` hold text and may wrap."""
-    head = "".join(f'<th scope="col">{text(h)}</th>' for h in heads)
+    head = "".join(f'<th scope="col"{" class=words" if i in words else ""}>{text(h)}</th>' for i, h in enumerate(heads))
     body = ""
     for row in rows:
         cells = "".join(f'<td class="words">{text(c)}</td>' if i in words else f"<td>{text(c)}</td>" for i, c in enumerate(row))
@@ -65,12 +68,12 @@ def paragraph(words: str, kind: str = "") -> str:
     return f'<p class="{kind}">{text(words)}</p>' if kind else f"<p>{text(words)}</p>"
 
 
-def picture(png: bytes | None, name: str, lines: Sequence[tuple[str, str]]) -> str:
-    """A thumbnail with its lines (text, class); a box with the name where the image is gone."""
-    if png is None:
+def picture(jpeg: bytes | None, name: str, lines: Sequence[tuple[str, str]]) -> str:
+    """A thumbnail (JPEG) with its lines (text, class); a box with the name where the image is gone."""
+    if jpeg is None:
         shown = f'<span class="gone">{text(name)} cannot be read any more</span>'
     else:
-        shown = f'<img alt="{text(name)}" src="data:image/jpeg;base64,{base64.b64encode(png).decode()}">'
+        shown = f'<img alt="{text(name)}" src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}">'
     words = "<br>".join(f'<span class="{kind}">{text(line)}</span>' for line, kind in lines)
     return f"<figure>{shown}<figcaption>{words}</figcaption></figure>"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,11 @@ from typing import Any
 from saccade import storage
 from saccade.inference.evaluate import write_csv
 
-BLUE, ORANGE, GREY = "#2f5f98", "#d1751f", "#8a94a3"
+BLUE, ORANGE, GREY, INK, FAINT = "#2f5f98", "#d1751f", "#8a94a3", "#1c2430", "#e3e7ec"
+INKED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+STYLE: dict[Any, Any] = dict.fromkeys(INKED, INK)
+STYLE |= {"svg.hashsalt": "saccade", "svg.fonttype": "path", "font.size": 9, "font.family": "DejaVu Sans"}  # the same bytes on every machine
+IN_PAGE = {BLUE: "var(--accent)", INK: "currentColor", FAINT: "var(--line)"}  # so that a drawing in the page follows light and dark
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -20,24 +25,42 @@ def new_figure(width: float = 4.8, height: float = 3.1) -> tuple[Any, Any]:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    matplotlib.rcParams.update({"svg.hashsalt": "saccade", "svg.fonttype": "path", "font.size": 9})
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasSVG(figure)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(True, axis="y", color="#e3e7ec", linewidth=0.6)
-    axes.set_axisbelow(True)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot()
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(True, axis="y", color=FAINT, linewidth=0.6)
+        axes.set_axisbelow(True)
     return figure, axes
 
 
 def save(figure: Any, rows: Rows, folder: Path, name: str) -> str:
-    """Writes name.svg and name.csv; returns the SVG's text from its first tag on."""
+    """Writes name.svg and name.csv; returns the drawing as a part of the page."""
+    import matplotlib
+    from matplotlib.text import Text
+
+    for label in figure.findobj(Text):
+        label.set_color(INK)
     folder.mkdir(parents=True, exist_ok=True)
     out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": "saccade"})
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": "saccade"})
     storage.atomic_write(folder / f"{name}.svg", out.getvalue().encode())
     write_csv(folder / f"{name}.csv", [dict(row) for row in rows])
-    return out.getvalue()[out.getvalue().index("<svg") :]
+    return inline(out.getvalue(), name, figure.axes[0].get_title(loc="left"))
+
+
+def inline(svg: str, name: str, title: str) -> str:
+    """An SVG file's drawing for the page: ids of its own, the page's colours, a name for screen readers, nothing that points outside."""
+    from saccade.report.page import text
+
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg).replace("xlink:href", "href")
+    svg = re.sub(r'(?<= )id="|(?<=href="#)|(?<=url\(#)', lambda m: f"{m[0]}{name}-", svg)
+    for colour, shown in IN_PAGE.items():
+        svg = svg.replace(colour, shown)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{text(title)}"', 1)
 
 
 def curves(rows: Rows, keys: Sequence[str], folder: Path, name: str, title: str) -> str | None:
@@ -66,7 +89,7 @@ def bars(values: Mapping[str, float], folder: Path, name: str, title: str) -> st
     axes.barh(range(len(kept)), [v for _, v in kept], color=BLUE, height=0.7)
     axes.set_yticks(range(len(kept)), [plain(k)[:28] for k, _ in kept])
     axes.invert_yaxis()
-    axes.grid(True, axis="x", color="#e3e7ec", linewidth=0.6)
+    axes.grid(True, axis="x", color=FAINT, linewidth=0.6)
     axes.grid(False, axis="y")
     axes.set_title(title, loc="left")
     return save(figure, [{"name": k, "value": v} for k, v in values.items()], folder, name)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from saccade.report import plots
@@ -14,11 +14,12 @@ from saccade.report.thumbnails import thumbnail
 Section = tuple[str, str, str]
 WORST, BEST, CELLS = 24, 12, 6
 LARGEST_MATRIX = 30  # classes; more are shown as a list of pairs
+FLOOR_NAMES = {"majority": "the most frequent class", "bayes": "naive Bayes", "nearest": "nearest neighbour", "logistic": "logistic regression"}
 NAMES = {
     "accuracy": "accuracy",
     "accuracy_top5": "top-5 accuracy",
     "auroc": "AUROC",
-    "ece": "calibration error (ECE)",
+    "ece": "ECE",
     "f1": "F1 (macro)",
     "coverage": "answered",
 }
@@ -31,12 +32,39 @@ def verdict(f: Facts) -> Section:
     if not accuracy or accuracy.get("value") is None:
         return "verdict", "Verdict", paragraph(f"{what} There is no evaluation yet: the run is {f.run.get('status')}.", "lead")
     good = f"It names {100 * accuracy['value']:.1f} % of {accuracy['n']} {f.evaluated} images rightly (95 % interval {_percent(accuracy)})"
-    if f.best_floor:
-        name, floor = f.best_floor
-        good += f"; the best simple model, {name}, {100 * floor['accuracy']['value']:.1f} %" + (
-            f" (paired test p = {floor['p']:.2g})" if floor.get("p") is not None else ""
-        )
-    return "verdict", "Verdict", paragraph(f"{what} {good}. {_weakness(f)}", "lead") + _honesty(f)
+    good += _beside(accuracy["value"], f.best_floor, "accuracy", "p") + "."
+    area = f.metrics.get("auroc", {})
+    if f.best_auroc_floor and area.get("value") is not None:
+        good += f" Its AUROC is {interval(area)}" + _beside(area["value"], f.best_auroc_floor, "auroc", "p_auroc") + "."
+    return "verdict", "Verdict", paragraph(f"{what} {good} {_weakness(f)}", "lead") + _above(f) + _honesty(f)
+
+
+def _beside(own: float, best: tuple[str, dict[str, Any]] | None, key: str, p: str) -> str:
+    """What the best simple model reaches, and whether the difference is more than chance."""
+    if not best:
+        return "; no simple model was measured beside it"
+    name, floor = best
+    value = floor[key]["value"]
+    shown = f"{100 * value:.1f} %" if key == "accuracy" else f"{value:.3f}"
+    told = f"; the best simple model, {FLOOR_NAMES.get(name, name)}, reaches {shown}"
+    if floor.get(p) is None:
+        return told
+    size = "no more than chance would do" if floor[p] >= 0.05 else "more than chance would do"
+    return f"{told}, a difference that is {size} (paired test, p = {floor[p]:.2g})" if value != own else f"{told} too"
+
+
+def _above(f: Facts) -> str:
+    """One line that says whether the network earned its place."""
+    key, best = ("auroc", f.best_auroc_floor) if f.best_auroc_floor else ("accuracy", f.best_floor)
+    own = f.metrics.get(key, {}).get("value")
+    if not best or own is None:
+        return ""
+    p = best[1].get("p_auroc" if key == "auroc" else "p")
+    if p is not None and p < 0.05:
+        if own > best[1][key]["value"]:
+            return '<p class="call ok">It is better than every simple model.</p>'
+        return '<p class="call no">It is worse than a simple model: train longer, or use that.</p>'
+    return '<p class="call">It is not shown to be better than a simple model: more test images, or longer training, would tell.</p>'
 
 
 def _percent(value: dict[str, Any]) -> str:
@@ -49,7 +77,7 @@ def _weakness(f: Facts) -> str:
     if not pairs:
         return "No image was named wrongly, which says more about the images than about the network when they are few."
     (truth, answer), n = pairs.most_common(1)[0]
-    confused = f"the most frequent confusion is {truth} taken for {answer} ({n} times)"
+    confused = f"the most frequent confusion is {truth} taken for {answer} ({n} {'time' if n == 1 else 'times'})"
     if not rows:
         return f"Its weakness: {confused}."
     worst = min(rows, key=lambda r: float(r["recall"]))
@@ -71,7 +99,7 @@ def data(f: Facts) -> Section:
     parts = f.data.get("counts", {})
     if not parts:
         return "data", "Data", paragraph("The data were not read to the end.")
-    inner = paragraph(f"{f.data.get('reason', '')}. Split: {f.data.get('split_reason', 'as the data say')}.")
+    inner = paragraph(f"{f.private(f.data.get('reason', ''))}. Split: {f.data.get('split_reason', 'as the data say')}.")
     names = f.data["classes"]
     totals = ["all", *(sum(c.values()) for c in parts.values())]
     shown = [[name, *(counts.get(name, 0) for counts in parts.values())] for name in names[:60]]
@@ -88,7 +116,7 @@ def _problems(f: Facts) -> str:
         return paragraph("Every file was read; no problem was found.")
     counted = Counter((p["code"], p["severity"], p["fix"]) for p in f.problems)
     first = {p["code"]: p for p in reversed(f.problems)}
-    rows = [[code, severity, n, f"{first[code]['where']} {first[code]['got']}".strip(), fix] for (code, severity, fix), n in counted.most_common()]
+    rows = [[code, severity, n, f.private(f"{first[code]['where']} {first[code]['got']}".strip()), fix] for (code, severity, fix), n in counted.most_common()]
     return table("Problems of the data; all of them are in data_problems.csv", ["code", "severity", "n", "first", "what to do"], rows, words=[3, 4])
 
 
@@ -107,7 +135,7 @@ def training(f: Facts) -> Section:
     words = f"{last['epoch']} epochs in {last['seconds']:.0f} s, {last['images_per_s']:.0f} images/s; "
     words += f"the weights kept are those of epoch {best.get('epoch', last['epoch'])}"
     smoothed = " (training images are changed at random, so its loss may lie above that of validation)"
-    alerts = "".join(f'<li class="no">{text(a["code"])}: {text(a["text"])}</li>' for a in f.alerts[:20])
+    alerts = "".join(f'<li class="no">{text(a["code"])}: {text(f.private(a["text"]))}</li>' for a in f.alerts[:20])
     return (
         "training",
         "Training",
@@ -120,23 +148,45 @@ def numbers(f: Facts) -> Section:
     if not f.metrics:
         return "metrics", "Metrics", paragraph("There is no evaluation yet.")
     keys = list(f.metrics)
-    rows = [["this network", *(interval(f.metrics[k]) for k in keys), "", ""]]
+    rows = [_with_p("this network", [interval(f.metrics[k]) for k in keys], "", "")]
     for name, floor in f.floors.items():
         if "unfinished" in floor:
-            rows.append([name, *("–" for _ in keys), "", floor["unfinished"]])
+            rows.append(_with_p(FLOOR_NAMES.get(name, name), ["–"] * len(keys), "", f"unfinished: {floor['unfinished']}"))
         else:
-            rows.append([name, *(interval(floor[k]) if k in floor else "–" for k in keys), f"{floor['p']:.2g}" if floor.get("p") is not None else "", ""])
-    heads = ["", *(NAMES.get(k, k) for k in keys), "p", ""]
-    caption = f"On the {f.evaluated} images, with 95 % intervals; p: paired test of the accuracies on the same images"
-    inner = table(caption, heads, rows)
+            p = f"{floor['p']:.2g}" if floor.get("p") is not None else ""
+            cells = [interval(floor[k]) if k in floor else "–" for k in keys]
+            rows.append(_with_p(FLOOR_NAMES.get(name, name), cells, p, floor.get("note", "")))
+    heads = _with_p("", [NAMES.get(k, k) for k in keys], "p", "")
+    if all(not row[-1] for row in rows):
+        heads, rows = heads[:-1], [row[:-1] for row in rows]
+    caption = f"On the {f.evaluated} images, with 95 % bootstrap intervals; p: paired test of the accuracies on the same images; ECE: calibration error, 15 equal bins"
+    inner = table(caption, heads, rows, words=[len(keys) + 2])
+    if not f.floors and not f.folds:
+        inner += paragraph("No simple models were measured beside it (--floors).", "soft")
     if f.per_class:
-        shown = [[r["class"], r["support"], *(_number(r[k]) for k in ("precision", "recall", "f1", "auroc"))] for r in f.per_class]
-        inner += table("By class, at the stated threshold", ["class", "images", "precision", "recall", "F1", "AUROC"], shown, words=[0])
+        ranges = ("precision", "recall", "f1")
+        shown = [[r["class"], r["support"], *(_range(r, k) for k in ranges), _number(r["auroc"]), _number(r.get("threshold", ""))] for r in f.per_class]
+        heads = ["class", "images", "precision", "recall", "F1", "AUROC", "threshold"]
+        if all(float(r.get("threshold") or 0) == 0 for r in f.per_class):
+            heads, shown = heads[:-1], [row[:-1] for row in shown]
+        stated = "the most probable class is the answer" if len(heads) == 6 else "below its threshold a class is not answered"
+        inner += table(f"By class, with 95 % intervals; {stated}", heads, shown, words=[0])
     return "metrics", "Metrics", inner
+
+
+def _with_p(name: str, cells: list[str], p: str, note: str) -> list[str]:
+    """A row of the table of metrics: the p-value stands behind the accuracy, which it is of."""
+    return [name, *cells[:1], p, *cells[1:], note]
 
 
 def _number(value: str) -> str:
     return "–" if value in ("", "nan") else f"{float(value):.3f}"
+
+
+def _range(row: dict[str, str], key: str) -> str:
+    """A value of per_class.csv with its interval."""
+    low, high = row.get(f"{key}_low", ""), row.get(f"{key}_high", "")
+    return _number(row[key]) if "" in (low, high) else f"{_number(row[key])} [{_number(low)}, {_number(high)}]"
 
 
 def folds(f: Facts) -> Section | None:
@@ -171,10 +221,11 @@ def confusion(f: Facts) -> Section:
         return "confusion", "Confusions", inner + paragraph("Nothing was confused.")
     rows = [[truth, answer, n] for (truth, answer), n in pairs.most_common(12)]
     inner += table("The most frequent confusions", ["is", "was taken for", "images"], rows, words=[0, 1])
+    inner += '<div class="cells">'
     for (truth, answer), _ in pairs.most_common(CELLS):
         cell = sorted((r for r in f.predictions if (r["truth"], r["answer"]) == (truth, answer)), key=lambda r: -r["loss"])[:4]
-        inner += f"<h3>{text(truth)} taken for {text(answer)}</h3>" + _grid(cell)
-    return "confusion", "Confusions", inner
+        inner += f"<div><h3>{text(truth)} taken for {text(answer)}</h3>{_grid(f, cell)}</div>"
+    return "confusion", "Confusions", inner + "</div>"
 
 
 def _matrix(truths: list[str], names: list[str], counts: list[list[int]], keep: list[int]) -> str:
@@ -187,16 +238,17 @@ def _matrix(truths: list[str], names: list[str], counts: list[list[int]], keep: 
             cells += f'<td class="cell" style="background:rgba({colour},{0.75 * row[j] / total:.2f})">{row[j] or ""}</td>'
         body += f'<tr><th scope="row">{text(truth)}</th>{cells}</tr>'
     caption = "<caption>Rows are the truth, columns the answer; the shade is the share of the row</caption>"
-    return f'<div class="wide"><table>{caption}<thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="wide"><table class="matrix">{caption}<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _grid(rows: list[dict[str, Any]]) -> str:
-    return '<div class="grid">' + "".join(_figure(r) for r in rows) + "</div>"
+def _grid(f: Facts, rows: list[dict[str, Any]]) -> str:
+    return '<div class="grid">' + "".join(_figure(f, r) for r in rows) + "</div>"
 
 
-def _figure(r: dict[str, Any]) -> str:
+def _figure(f: Facts, r: dict[str, Any]) -> str:
     name, _, index = r["id"].rpartition("#")
-    data = thumbnail(Path(r["path"]), int(index) if name and index.isdigit() else None)
+    path = f.image(r)
+    data = None if path is None else thumbnail(path, int(index) if name and index.isdigit() else None)
     kind = "ok" if r["correct"] else "no"
     lines = [(f"is {r['truth']}", ""), (f"answer {r['answer']} ({r['score']:.2f})", kind), (r["id"], "soft")]
     return picture(data, r["id"], lines)
@@ -208,14 +260,14 @@ def images(f: Facts) -> Section:
     if not known:
         return "images", "Images", paragraph("There is no evaluation yet.")
     order = sorted(known, key=lambda r: -r["loss"])
-    inner = "<h3>Largest loss: wrong, unsure, or wrongly labelled</h3>" + _grid(order[:WORST])
-    return "images", "Images", inner + "<h3>Smallest loss</h3>" + _grid([r for r in reversed(order) if r["correct"]][:BEST])
+    inner = "<h3>Largest loss: wrong, unsure, or wrongly labelled</h3>" + _grid(f, order[:WORST])
+    return "images", "Images", inner + "<h3>Smallest loss</h3>" + _grid(f, [r for r in reversed(order) if r["correct"]][:BEST])
 
 
 def calibration(f: Facts) -> Section:
     """Can the probabilities be believed, and what a threshold would cost."""
     if not f.calibration:
-        return "calibration", "Calibration", paragraph("There is no evaluation yet." if not f.folds else "See the reports of the folds.")
+        return "calibration", "Calibration", paragraph("There is no evaluation yet.")
     drawn = plots.reliability(f.calibration, f.folder / "plots", "calibration")
     rows = []
     for limit in (0.0, 0.5, 0.7, 0.8, 0.9, 0.95):
@@ -227,7 +279,7 @@ def calibration(f: Facts) -> Section:
     return (
         "calibration",
         "Calibration and thresholds",
-        f'<div class="plots">{drawn}</div>' + paragraph(advice) + table("", ["threshold", "answered", "right among them"], rows),
+        f'<div class="plots">{drawn}</div>' + paragraph(advice) + table("Of all images", ["threshold", "answered", "right among them"], rows),
     )
 
 
@@ -235,7 +287,8 @@ def settings(f: Facts) -> Section:
     """The effective configuration with the origin of each value."""
     if not f.config:
         return "settings", "Configuration", paragraph("See the folds." if f.folds else "The run ended before its plan was made.")
-    return "settings", "Configuration", table("Every value and where it came from", ["name", "value", "origin"], f.config, words=[1, 2])
+    rows = [[name, f.private(value), f.private(origin)] for name, value, origin in f.config]
+    return "settings", "Configuration", table("Every value and where it came from", ["name", "value", "origin"], rows, words=[1, 2])
 
 
 def repeat(f: Facts) -> Section:
@@ -245,10 +298,5 @@ def repeat(f: Facts) -> Section:
     versions = ", ".join(f"{name} {version}" for name, version in f.run.get("versions", {}).items())
     words = f"seed {f.run.get('seed')}, {f.run.get('threads')} threads, {f.run.get('precision', '')}; {versions}. "
     words += f"Data fingerprint {f.data.get('fingerprint', 'unknown')}."
-    return "repeat", "Repeat it", f"<pre>{text(displayable(private(f)))}</pre>" + paragraph(words, "soft")
-
-
-def private(f: Facts) -> str:
-    """The command without the folders above the data and the run, which are nobody's business."""
-    words = [Path(w).name if Path(w).is_absolute() else w for w in f.run.get("argv", [])]
-    return " ".join(words)
+    command = displayable(f.private(shlex.join(str(word) for word in f.run.get("argv", []))))
+    return "repeat", "Repeat it", f"<pre>{text(command)}</pre>" + paragraph(words, "soft")
