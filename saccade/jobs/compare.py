@@ -42,7 +42,10 @@ class Comparison:
 
 
 def run_compare(first: Path, second: Path) -> Comparison:
-    """Two runs, or two folders that `evaluate --out` wrote. Raises DataError COMPARE-SET unless they are of the same images and classes."""
+    """Two runs, or two folders that `evaluate --out` wrote; the most probable classes are compared, whatever the thresholds.
+
+    Raises DataError COMPARE-SET unless they are of the same images, classes and truths, or where one is damaged.
+    """
     a, b = read_evaluation(first), read_evaluation(second)
     shared = set(a.ids) & set(b.ids)
     if shared != set(a.ids) or shared != set(b.ids) or a.space != b.space:
@@ -50,6 +53,8 @@ def run_compare(first: Path, second: Path) -> Comparison:
         raise DataError("COMPARE-SET", got, where=f"{first} {second}")
     order = {name: i for i, name in enumerate(b.ids)}
     rows = np.array([order[name] for name in a.ids])
+    if (changed := int((a.truth != b.truth[rows]).sum())):
+        raise DataError("COMPARE-SET", f"{changed} images have another true class in the second", where=f"{first} {second}")
     known = a.truth >= 0
     truth, p, q = a.truth[known], a.probabilities[known], b.probabilities[rows][known]
     groups = [g for g, k in zip(a.groups, known, strict=True) if k]
@@ -70,7 +75,7 @@ def read_evaluation(folder: Path) -> Evaluation:
     """Of a run (its eval/, or all folds of a cross-validation), or of the folder itself. Raises UsageError RUN-MISSING."""
     folds = sorted(folder.glob("folds/*/eval"))
     if folds and (folder / "cv.json").exists():
-        parts = [Evaluation.read(part) for part in folds]
+        parts = [_read(part) for part in folds]
         return Evaluation(
             parts[0].space,
             tuple(i for part in parts for i in part.ids),
@@ -81,8 +86,15 @@ def read_evaluation(folder: Path) -> Evaluation:
         )
     for place in (folder / "eval", folder):
         if (place / "predictions.jsonl").is_file():
-            return Evaluation.read(place)
+            return _read(place)
     raise UsageError("RUN-MISSING", "no eval/predictions.jsonl", where=str(folder))
+
+
+def _read(folder: Path) -> Evaluation:
+    try:
+        return Evaluation.read(folder)
+    except ValueError as problem:
+        raise DataError("COMPARE-SET", str(problem), fix="run evaluate again") from None
 
 
 def differences(first: Path, second: Path) -> dict[str, tuple[Any, Any]]:

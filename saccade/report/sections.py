@@ -159,7 +159,8 @@ def numbers(f: Facts) -> Section:
     heads = _with_p("", [NAMES.get(k, k) for k in keys], "p", "")
     if all(not row[-1] for row in rows):
         heads, rows = heads[:-1], [row[:-1] for row in rows]
-    caption = f"On the {f.evaluated} images, with 95 % bootstrap intervals; p: paired test of the accuracies on the same images; ECE: calibration error, 15 equal bins"
+    caption = f"On the {f.evaluated} images, with 95 % bootstrap intervals; p: paired test of the accuracies on the same images"
+    caption += "; ECE: calibration error"
     inner = table(caption, heads, rows, words=[len(keys) + 2])
     if not f.floors and not f.folds:
         inner += paragraph("No simple models were measured beside it (--floors).", "soft")
