@@ -116,7 +116,7 @@ POLICIES: dict[str, dict[str, Any]] = {
 def mirrors_change(names: Sequence[str]) -> bool:
     """Whether the class names say that a mirror image is another thing: digits, single letters, left and right.
 
-    >>> mirrors_change(["0", "1"]), mirrors_change(["cat", "dog"]), mirrors_change(["left", "right"])
+    >>> mirrors_change(["0", "1", "2"]), mirrors_change(["cat", "dog"]), mirrors_change(["left", "right"])
     (True, False, True)
     """
     plain = [name.strip().lower() for name in names]
