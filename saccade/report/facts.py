@@ -33,7 +33,7 @@ class Facts:
 
     @property
     def evaluated(self) -> str:
-        return str(self.run.get("evaluated", "evaluated"))
+        return "cross-validated" if self.folds else str(self.run.get("evaluated", "evaluated"))
 
     @property
     def best_floor(self) -> tuple[str, dict[str, Any]] | None:
@@ -66,17 +66,17 @@ class Facts:
 def read_facts(folder: Path) -> Facts:
     """All there is in a run's folder. Raises ValueError when run.json is damaged."""
     parts = [folder / "eval"] if (folder / "eval").exists() else sorted(folder.glob("folds/*/eval"))
-    cv = _json(folder / "cv.json")
+    cv, data = _json(folder / "cv.json"), _json(folder / "data.json")
     predictions = [row for part in parts for row in _lines(part / "predictions.jsonl")]
     return Facts(
         folder,
         storage.read_json(folder / "run.json"),
-        _json(folder / "data.json"),
+        data,
         _table(folder / "data_problems.csv"),
         _lines(folder / "metrics.jsonl"),
         [event for event in _lines(folder / "events.jsonl") if event.get("event") == "alert"],
         cv.get("metrics") or _json(folder / "eval" / "metrics.json"),
-        _json(folder / "eval" / "floors.json"),
+        _json(folder / "eval" / "floors.json") or _floors_of(cv, len(data.get("classes", [])) == 2),
         _table(folder / "eval" / "per_class.csv"),
         _cells(folder / "eval" / "confusion.csv") or _counted(predictions),
         _table(folder / "eval" / "calibration.csv") or _reliability(predictions),
@@ -112,6 +112,18 @@ def _cells(file: Path) -> list[list[str]]:
         return []
     with file.open(newline="") as stream:
         return list(csv.reader(stream))
+
+
+def _floors_of(cv: dict[str, Any], two: bool) -> dict[str, Any]:
+    """The simple models of a cross-validation in the form of floors.json: means over the folds, p over the folds."""
+    paired = cv.get("paired", {})
+    found: dict[str, Any] = {}
+    for name, values in cv.get("floors", {}).items():
+        found[name] = {key: {"value": value["mean"]} for key, value in values.items()}
+        found[name] |= {"p": paired.get(f"{name}.accuracy", {}).get("p")}
+        if two:
+            found[name] |= {"p_auroc": paired.get(f"{name}.auroc", {}).get("p")}
+    return found
 
 
 def _counted(predictions: list[dict[str, Any]]) -> list[list[str]]:

@@ -28,7 +28,7 @@ NAMES = {
 def verdict(f: Facts) -> Section:
     """What it is, how good it is beside the best simple model, and its largest weakness: three sentences."""
     accuracy, task, classes = f.metrics.get("accuracy"), f.run.get("task", ""), len(f.data.get("classes", []))
-    what = f"A {f.run.get('model', 'network')} ({task}, {classes} classes) trained on {f.data.get('name', 'the data')}."
+    what = f"A network ({f.run.get('model', 'of unknown kind')}, {task}, {classes} classes) trained on {f.data.get('name', 'the data')}."
     if not accuracy or accuracy.get("value") is None:
         return "verdict", "Verdict", paragraph(f"{what} There is no evaluation yet: the run is {f.run.get('status')}.", "lead")
     good = f"It names {100 * accuracy['value']:.1f} % of {accuracy['n']} {f.evaluated} images rightly (95 % interval {_percent(accuracy)})"
@@ -159,7 +159,8 @@ def numbers(f: Facts) -> Section:
     heads = _with_p("", [NAMES.get(k, k) for k in keys], "p", "")
     if all(not row[-1] for row in rows):
         heads, rows = heads[:-1], [row[:-1] for row in rows]
-    caption = f"On the {f.evaluated} images, with 95 % bootstrap intervals; p: paired test of the accuracies on the same images"
+    tested = "the accuracies of the folds, paired" if f.folds else "paired test of the accuracies on the same images"
+    caption = f"On the {f.evaluated} images, with 95 % bootstrap intervals; p: {tested}"
     caption += "; ECE: calibration error"
     inner = table(caption, heads, rows, words=[len(keys) + 2])
     if not f.floors and not f.folds:

@@ -244,5 +244,6 @@ def test_cross_validation_has_its_folds_and_their_confusions(tmp_path: Path, dig
     storage.write_json(run / "cv.json", cv)
     page = write(run).read_text()
     Tags(page)
+    assert "200 cross-validated images" in page and "naive Bayes, reaches 90.0 %" in page and "p = 0.02" in page
     assert "fold 1" in page and "0.900 ± 0.010" in page and "+0.0500" in page
     assert 'class="matrix"' in page and 'aria-label="Calibration' in page
