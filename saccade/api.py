@@ -211,17 +211,6 @@ def compare(first: Path | str, second: Path | str) -> Comparison:
 
 
 @suggesting()
-def report(run: Path | str) -> Path:
-    """Writes report.html of a run again, from the run's folder alone, and gives its path.
-
-    run: the run's folder.
-    """
-    from saccade.jobs.report import run_report
-
-    return run_report(Path(run))
-
-
-@suggesting()
 def doctor(folder: Path | str = ".") -> DoctorReport:
     """Versions, device, disk and a self-test of this machine.
 

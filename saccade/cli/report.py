@@ -18,7 +18,7 @@ def report(
     show: Output,
 ) -> int:
     """Writes report.html of a run again, from the run's folder alone. The file opens without a network."""
-    from saccade import api
+    from saccade.jobs.report import run_report
 
-    show.finish(api.report(run))
+    show.finish(run_report(run))
     return 0

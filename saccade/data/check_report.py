@@ -119,7 +119,9 @@ class CheckReport:
         """The report for a reader, at most 100 columns wide."""
         data = self.dataset
         names = len(data.spaces["label"])
-        head = f"{displayable(str(data.root))}   {data.format} · {len(data):,} images · {names} classes"
+        what = f"   {data.format} · {len(data):,} images · {names} classes"
+        root = displayable(str(data.root))
+        head = (root if len(root) + len(what) <= _WIDTH else "..." + root[len(what) + 3 - _WIDTH :]) + what
         lines = [head, *_wrapped(displayable(data.reason), " "), *self._statistics()]
         if self.problems:
             lines.append(f" {'code':<14} {'sev':<5} {'n':>6} first example, and what to do")

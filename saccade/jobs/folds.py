@@ -128,13 +128,18 @@ def _floors(floors: list[dict[str, Any]], folds: list[dict[str, Any]]) -> dict[s
 
 
 def _paired(floors: list[dict[str, Any]], folds: list[dict[str, Any]]) -> dict[str, Any]:
-    """The corrected resampled t-test (Nadeau and Bengio 2003) over the folds, of the network against each simple model."""
+    """The network against each simple model, twice: by the corrected resampled t-test (Nadeau and Bengio 2003) over the folds, which asks
+    whether networks trained anew would win too, and, as name.metric.images, by each fold's own paired test of its images, combined.
+    """
     compared = {}
     for name, values in _floors(floors, folds).items():
         for key in values:
             if key in ("accuracy", "auroc"):
                 differences = [fold["metrics"][key]["value"] - floor[name][key]["value"] for fold, floor in zip(folds, floors, strict=True)]
                 compared[f"{name}.{key}"] = paired.corrected_t(differences, 1 / (len(folds) - 1)).to_dict()
+                tests = [floor[name].get("paired", {}).get(key) for floor in floors]
+                if all(tests):
+                    compared[f"{name}.{key}.images"] = paired.combined([paired.Paired(**test) for test in tests]).to_dict()
     return compared
 
 

@@ -205,7 +205,7 @@ def folds(f: Facts) -> Section | None:
         inner += table("Simple models on the same folds (mean ± sd)", ["", *(NAMES.get(k, k) for k in keys)], floors)
     tests = [[name, f"{p['difference']:+.4f}", f"{p['low']:+.4f} to {p['high']:+.4f}", f"{p['p']:.2g}"] for name, p in f.folds.get("paired", {}).items()]
     if tests:
-        caption = "Network minus simple model: corrected resampled t-test over the folds (Nadeau and Bengio 2003)"
+        caption = "Network minus simple model: corrected resampled t-test over the folds (Nadeau and Bengio 2003); .images: paired test of the images, combined"
         inner += table(caption, ["against", "difference", "95 % interval", "p"], tests)
     return "folds", "Cross-validation", inner
 

@@ -11,7 +11,7 @@ from saccade import api
 from saccade.cli.verbs import load
 
 # A name more is a decision: it is promised to every user.
-PUBLIC = ["check", "compare", "demo", "doctor", "evaluate", "load", "predict", "report", "runs", "split", "train"]
+PUBLIC = ["check", "compare", "demo", "doctor", "evaluate", "load", "predict", "runs", "split", "train"]
 
 
 def test_public_names_are_those_listed():
