@@ -53,7 +53,7 @@ def run_compare(first: Path, second: Path) -> Comparison:
         raise DataError("COMPARE-SET", got, where=f"{first} {second}")
     order = {name: i for i, name in enumerate(b.ids)}
     rows = np.array([order[name] for name in a.ids])
-    if (changed := int((a.truth != b.truth[rows]).sum())):
+    if changed := int((a.truth != b.truth[rows]).sum()):
         raise DataError("COMPARE-SET", f"{changed} images have another true class in the second", where=f"{first} {second}")
     known = a.truth >= 0
     truth, p, q = a.truth[known], a.probabilities[known], b.probabilities[rows][known]

@@ -12,11 +12,13 @@ from saccade.bundle import Card
 from saccade.core import Model
 from saccade.data.loader import Loader
 from saccade.data.preprocess import Preprocess
+from saccade.errors import DataError
 from saccade.inference.evaluate import Evaluation, evaluate
 from saccade.inference.postprocess import Postprocess
 from saccade.jobs.plan import Plan
 from saccade.jobs.prepare import Prepared
-from saccade.metrics.calibration import fit_temperature
+from saccade.metrics.calibration import fit_temperature, scale
+from saccade.metrics.thresholds import choose
 from saccade.training.engine import Engine
 from saccade.training.run_folder import RunFolder
 
@@ -37,13 +39,14 @@ def evaluated_part(prepared: Prepared) -> str:
 def finish(model: Model, plan: Plan, prepared: Prepared, run: RunFolder, engine: Engine, *, floors: bool) -> Evaluation:
     """Writes model.saccade, eval/ and report.html into the run folder and returns the evaluation."""
     model.eval()
-    temperature = calibrated(model, plan, prepared, engine)
+    post = calibrated(model, plan, prepared, engine)
     part = evaluated_part(prepared)
-    run.event("evaluate", part=part, images=len(getattr(prepared.split, part)), temperature=round(temperature, 4))
-    evaluation = evaluate(model, watch_loader(plan, prepared.part(part)), space=prepared.space, temperature=temperature, autocast=engine.autocast())
+    run.event("evaluate", part=part, images=len(getattr(prepared.split, part)), temperature=round(post.temperature, 4))
+    loader, limits = watch_loader(plan, prepared.part(part)), dict(post.thresholds) or None
+    evaluation = evaluate(model, loader, space=prepared.space, temperature=post.temperature, thresholds=limits, autocast=engine.autocast())
     evaluation.write(run.path / "eval")
     metrics = {key: value._asdict() for key, value in evaluation.values.items()}
-    bundle.write(run.path / "model.saccade", model, card(plan, prepared, temperature, metrics))
+    bundle.write(run.path / "model.saccade", model, card(plan, prepared, post, metrics))
     run.update(metrics=metrics, evaluated=part)
     if floors:
         run.event("floors", seconds=FLOOR_SECONDS)
@@ -51,15 +54,25 @@ def finish(model: Model, plan: Plan, prepared: Prepared, run: RunFolder, engine:
     return evaluation
 
 
-def calibrated(model: Model, plan: Plan, prepared: Prepared, engine: Engine) -> float:
-    """The temperature fitted on the validation images; 1 where there are too few."""
+def calibrated(model: Model, plan: Plan, prepared: Prepared, engine: Engine) -> Postprocess:
+    """The temperature and, where a precision is asked for, the thresholds, both from the validation images; none where those are too few.
+
+    Raises DataError DATA-SMALL when thresholds are asked for and there is nothing to choose them by.
+    """
     if len(prepared.split.val) < CALIBRATION_IMAGES:
-        return 1.0
+        if plan.min_precision is not None:
+            got = f"{len(prepared.split.val)} validation images, {CALIBRATION_IMAGES} are needed to choose thresholds by"
+            raise DataError("DATA-SMALL", got, where="--min-precision", fix="raise --val, or leave --min-precision out")
+        return Postprocess()
     found = evaluate(model, watch_loader(plan, prepared.part("val")), space=prepared.space, autocast=engine.autocast())
-    return fit_temperature(found.metric.probabilities, found.metric.truth)
+    p, truth = found.metric.probabilities, found.metric.truth
+    temperature = fit_temperature(p, truth)
+    if plan.min_precision is None:
+        return Postprocess(temperature)
+    return Postprocess(temperature, choose(scale(p, temperature), truth, prepared.space, precision=plan.min_precision))
 
 
-def card(plan: Plan, prepared: Prepared, temperature: float, metrics: Mapping[str, Any]) -> Card:
+def card(plan: Plan, prepared: Prepared, post: Postprocess, metrics: Mapping[str, Any]) -> Card:
     """What the model file says of its weights."""
     return Card(
         task=plan.task,
@@ -68,7 +81,7 @@ def card(plan: Plan, prepared: Prepared, temperature: float, metrics: Mapping[st
         inputs=plan.inputs,
         spaces={"label": prepared.space},
         preprocess=plan.preprocess,
-        postprocess=Postprocess(temperature).to_dict(),
+        postprocess=post.to_dict(),
         metrics=metrics,
         fingerprint=prepared.dataset.fingerprint,
         extra={"settings": asdict(plan.settings), "data": prepared.dataset.name},

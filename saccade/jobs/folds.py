@@ -7,7 +7,8 @@ the folds, and the floors on the same images with a paired test.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 
 from saccade import storage
 from saccade.data.split import Split, make_folds
+from saccade.errors import InterruptedRun
 from saccade.inference.evaluate import Evaluation
 from saccade.jobs.finish import write_report
 from saccade.jobs.options import TrainOptions, seconds
@@ -84,7 +86,7 @@ def _one_fold(options: TrainOptions, prepared: Prepared, path: Path, parent: Run
     began = time.monotonic()
     path.mkdir(parents=True, exist_ok=True)
     run = RunFolder(path, listeners=tuple(parent.listeners))
-    with ending(run):
+    with ending(run), stopping_as(parent):
         if "plan" in run.info:
             plan = Plan.from_dict(run.info["plan"])
             run.begin()
@@ -93,6 +95,16 @@ def _one_fold(options: TrainOptions, prepared: Prepared, path: Path, parent: Run
         else:
             begin(run, options, parent.info["argv"], parent.info["threads"])
             train_prepared(options, prepared, run, began=began)
+
+
+@contextmanager
+def stopping_as(parent: RunFolder) -> Iterator[None]:
+    """A fold that is stopped tells how to go on with all of them."""
+    try:
+        yield
+    except InterruptedRun as stopped:
+        stopped.fix, stopped.where = f"saccade train --resume {parent.path}", str(parent.path)
+        raise
 
 
 def summarise(paths: Sequence[Path]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class TrainOptions(BaseModel):
 
     data: Annotated[str, Field(description="a folder, a CSV or a pair of IDX files")] = ""
     task: Annotated[str, Field(description="what to learn")] = "classify"
-    model: Annotated[str | None, Field(description="the network; see saccade train --help")] = None
+    model: Annotated[str | None, Field(description="the network: small, lenet5, resnet18, resnet34, resnet50, resnet20 to 110 or plain20 to 110")] = None
     out: Annotated[Path | None, Field(description="the run's folder, exactly")] = None
     name: Annotated[str, Field(description="added to the folder's name")] = ""
     budget: Annotated[str | None, Field(description="time for the whole command, such as 10m, 90s or 1h")] = None
@@ -69,6 +69,7 @@ class TrainOptions(BaseModel):
     patience: Annotated[int, Field(ge=0, description="epochs without progress before the run ends; 0 = never")] = 0
     monitor: Annotated[str | None, Field(description="the metric that chooses the best epoch")] = None
     keep: Annotated[Literal["best", "last"] | None, Field(description="the weights the run ends with")] = None
+    min_precision: Annotated[float | None, Field(gt=0, le=1, description="of every class; less sure answers become unknown")] = None
     augment: Annotated[str, Field(description="auto, none, light, symbols, default or strong")] = "auto"
     flip: Annotated[bool | None, Field(description="mirror images; digits and letters are not unless asked")] = None
     mixup: Annotated[float | None, Field(ge=0, description="strength of mixup; 0 = off")] = None

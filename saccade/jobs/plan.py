@@ -46,6 +46,7 @@ class Plan:
     device: str = "auto"
     workers: int = 2
     cache_bytes: int | None = None
+    min_precision: float | None = None
     origins: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,7 +62,14 @@ class Plan:
         """Every value under one name, for config.toml and the table on the screen."""
         nested = {f"network.{k}": v for k, v in self.arguments.items()} | {f"augment.{k}": v for k, v in self.policy.items()}
         own = {"task": self.task, "model": self.model, "size": list(self.inputs.size), "channels": self.inputs.channels, "batch": self.batch}
-        own |= {"monitor": self.monitor, "device": self.device, "workers": self.workers, "cache_bytes": self.cache_bytes, **self.mix}
+        own |= {
+            "monitor": self.monitor,
+            "device": self.device,
+            "workers": self.workers,
+            "cache_bytes": self.cache_bytes,
+            "min_precision": self.min_precision,
+            **self.mix,
+        }
         own |= {_OPTION_OF.get(k, k): v for k, v in asdict(self.settings).items()}
         return own | {f"preprocess.{k}": v for k, v in self.preprocess.items() if k != "size"} | nested
 
@@ -113,7 +121,9 @@ def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
     choose.origins["cache_bytes"] = "user" if options.cache is not None else "auto: a quarter of the free memory, at most 2 GB"
     monitor = choose("monitor", task.monitor if prepared.split.val else "train_loss")
     stored = preprocess.to_dict(), policy.to_dict(), mix
-    return Plan(options.task, model, arguments, inputs, *stored, batch, settings, monitor, str(device), workers, cache, choose.origins)
+    choose("min_precision", None)
+    done = options.task, model, arguments, inputs, *stored, batch, settings, monitor
+    return Plan(*done, str(device), workers, cache, options.min_precision, choose.origins)
 
 
 def typical_size(prepared: Prepared) -> tuple[int, int]:

@@ -66,6 +66,7 @@ def prepare(options: TrainOptions, run: RunFolder) -> Prepared:
     dataset, report = open_checked(options, run)
     if options.split is not None:
         split = read_split(options.split, dataset)
+        refuse_leaks(dataset, split, options, run)
     else:
         val = validation_share(len(dataset)) if options.val is None else options.val
         test = test_images(len(dataset)) if options.test is None and "test" not in dataset.splits else options.test
@@ -82,6 +83,20 @@ def known(dataset: ImageDataset, place: int) -> bool:
     """Whether the record has a label."""
     target = dataset.records[place].targets.get("label")
     return target is not None and target.index != IGNORE
+
+
+def refuse_leaks(dataset: ImageDataset, split: Split, options: TrainOptions, run: RunFolder) -> None:
+    """A split made by hand may divide a group: fatal; or copies of one picture: told. Raises DataError LEAK-GROUP."""
+    parts: dict[str, set[str]] = {}
+    for name in ("train", "val", "test"):
+        for place in getattr(split, name):
+            if (group := dataset.records[place].group) is not None:
+                parts.setdefault(group, set()).add(name)
+    for group, names in sorted(parts.items()):
+        if len(names) > 1 and group.startswith("copies of "):
+            run.alert("LEAK-NEAR", f"{group} in {' and '.join(sorted(names))}")
+        elif len(names) > 1 and not options.allow_leak:
+            raise DataError("LEAK-GROUP", f"{group} is in {' and '.join(sorted(names))}", where=str(options.split))
 
 
 def write_data(run: RunFolder, prepared: Prepared, preprocess: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ from saccade.jobs.defaults import enough_epochs, recipe_of
 from saccade.jobs.options import TrainOptions, seconds
 from saccade.jobs.plan import Plan, make_plan
 from saccade.jobs.prepare import Prepared, prepare, write_data
+from saccade.jobs.samples import write_batch
 from saccade.tasks import find_task
 from saccade.training.engine import Engine, set_threads
 from saccade.training.fit import Feeds, fit
@@ -86,6 +87,9 @@ def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *,
     if options.selftest:
         selftest(model, plan, prepared, run, engine)
     plan = with_epochs(plan, options, prepared, model, feeds, run, engine, began)
+    if isinstance(feeds.train, Loader):
+        plan = replace(plan, origins={**plan.origins, "cache_bytes": f"{plan.origins['cache_bytes']}; {feeds.train.cache_note}"})
+        write_batch(run.path / "samples", next(iter(feeds.train.epoch(0))), prepared.space)
     write_data(run, prepared, plan.preprocess)
     run.write_config(plan.flat(), plan.origins)
     parameters = sum(p.numel() for p in model.parameters())

@@ -130,6 +130,54 @@ def test_folds_predict_every_image_once(digits_folder, tmp_path):
     assert "Cross-validation" in (tmp_path / "run" / "report.html").read_text()
 
 
+def test_a_stopped_cross_validation_goes_on_where_it_was(digits_folder, tmp_path, monkeypatch):
+    from saccade.jobs import folds
+
+    real, begun = folds.train_prepared, []
+
+    def dying(options, prepared, run, *, began):
+        begun.append(run.path.name)
+        if run.path.name == "1" and len(begun) == 2:
+            raise Killed
+        return real(options, prepared, run, began=began)
+
+    monkeypatch.setattr(folds, "train_prepared", dying)
+    with pytest.raises(Killed):
+        train(digits_folder, tmp_path / "run", folds=2, epochs="1")
+    result = run_train(make_options(resume=tmp_path / "run"))
+    assert begun == ["0", "1", "1"] and result.metrics["accuracy"]["n"] == 300
+    assert storage.read_json(tmp_path / "run" / "run.json")["status"] == "done"
+
+
+def test_thresholds_for_a_precision_are_stored_and_make_unknowns(digits_folder, tmp_path):
+    result = train(digits_folder, tmp_path / "run", min_precision=0.9, val=0.3)
+    card = bundle.read_card(tmp_path / "run" / "model.saccade")
+    assert set(card.postprocess["thresholds"]) <= set("0123456789") and any(card.postprocess["thresholds"].values())
+    assert result.metrics["coverage"]["value"] < 1
+    with pytest.raises(DataError, match="to choose thresholds by"):
+        train(digits_folder, tmp_path / "none", min_precision=0.9, val=0)
+
+
+def test_a_split_made_by_hand_may_not_divide_a_group(digits_folder, tmp_path):
+    rows = ["path,label,split"] + [f"{k}/{i:03d}.png,{k},{'test' if i % 2 else 'train'}" for k in range(10) for i in range(30)]
+    (tmp_path / "split.csv").write_text("\n".join(rows) + "\n")
+    with pytest.raises(DataError) as refused:
+        train(digits_folder, tmp_path / "run", split=tmp_path / "split.csv", group=r"/(\d\d)")
+    assert refused.value.code == "LEAK-GROUP" and "test and train" in refused.value.got
+    train(digits_folder, tmp_path / "forced", split=tmp_path / "split.csv", group=r"/(\d\d)", allow_leak=True, epochs="1")
+    assert (tmp_path / "forced" / "samples" / "train_batch.png").stat().st_size > 1000
+
+
+def test_the_models_named_in_the_help_are_those_there_are():
+    from saccade.jobs.options import TrainOptions
+    from saccade.models.table import MODELS
+
+    described = TrainOptions.model_fields["model"].description
+    named = set(described.partition(": ")[2].replace(" or ", ", ").split(", "))
+    between = {"resnet32", "resnet44", "resnet56", "resnet110", "plain56", "plain110", "resnet20", "plain20"}
+    assert {name for name in named if " to " not in name} | between == set(MODELS["classify"])
+
+
 def test_bad_files_are_skipped_counted_and_above_the_limit_refused(digits_folder, tmp_path):
     data = tmp_path / "digits"
     shutil.copytree(digits_folder, data)
