@@ -70,7 +70,7 @@ def open_run(path: Path, listeners: Sequence[Listener]) -> RunFolder:
 def refuse_changes(options: TrainOptions, run: RunFolder) -> None:
     """Raises UsageError RUN-CONFIG for options that would make another run of it."""
     changed = sorted(options.given - ALLOWED)
-    if "data" in options.given and options.data and options.data != run.info["options"].get("data"):
+    if options.data and str(Path(options.data).resolve()) != run.info["options"].get("data"):
         changed.append("data")
     if changed:
         shown = ", ".join(f"{name}: {run.info['options'].get(name, 'not given')} -> {getattr(options, name)}" for name in changed)

@@ -219,6 +219,8 @@ def begin(run: RunFolder, options: TrainOptions, argv: Sequence[str] | None, thr
     versions = {name: version(name) for name in ("saccade", "torch", "numpy", "opencv-python-headless", "pillow", "lightning-fabric")}
     versions["python"] = sys.version.split()[0]
     words = list(argv) if argv is not None else as_words(options)
+    stored = options.model_dump(mode="json", exclude_unset=True)
+    stored |= {key: str(Path(stored[key]).resolve()) for key in ("data", "split") if stored.get(key)}  # resumed from any folder
     run.begin(
         task=options.task,
         started=time.time(),
@@ -227,7 +229,7 @@ def begin(run: RunFolder, options: TrainOptions, argv: Sequence[str] | None, thr
         versions=versions,
         argv=words,
         command=shlex.join(words),
-        options=options.model_dump(mode="json", exclude_unset=True),
+        options=stored,
     )
     run.event("start", **{k: run.info[k] for k in ("argv", "versions", "seed", "threads")}, path=str(run.path))
 
