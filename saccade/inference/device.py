@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 
+from saccade.bundle import Card
 from saccade.core import Inputs, Model
 from saccade.errors import UsageError, nearest
 from saccade.training.engine import auto_precision, pick_device
@@ -40,6 +41,13 @@ def inference_mode_for(model: Model, inputs: Inputs, *, device: str = "auto", pr
     if precision == "auto":
         return Mode(place, auto_precision(place, multiply_adds(model, inputs)))
     return Mode(place, "bf16" if precision == "bf16" else "fp32")
+
+
+def trained_precision(card: Card) -> str:
+    """The precision that the network was trained and evaluated in, "auto" where its card does not say."""
+    stored = card.extra.get("settings")
+    found = stored.get("precision", "auto") if isinstance(stored, dict) else "auto"
+    return found if found in PRECISIONS else "auto"
 
 
 def multiply_adds(model: Model, inputs: Inputs) -> float:

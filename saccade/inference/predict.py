@@ -22,7 +22,7 @@ from saccade.core import Geometry, Meta, Model
 from saccade.data.image import MAX_PIXELS, read_image
 from saccade.data.preprocess import Preprocess
 from saccade.errors import DataError, ModelError, UsageError
-from saccade.inference.device import Mode, inference_mode_for
+from saccade.inference.device import Mode, inference_mode_for, trained_precision
 from saccade.inference.fold import folded
 from saccade.inference.postprocess import Postprocess
 from saccade.inference.sources import Input
@@ -53,7 +53,9 @@ class Predictor:
         stored = Postprocess.from_dict(card.postprocess, self.space)
         self.postprocess = stored if thresholds is None else stored.with_thresholds(thresholds, self.space)
         model = cast(Model, bundle.model)
-        self.mode: Mode = inference_mode_for(model, card.inputs._replace(size=self.preprocess.size), device=device, precision=precision)
+        self.mode: Mode = inference_mode_for(
+            model, card.inputs._replace(size=self.preprocess.size), device=device, precision=trained_precision(card) if precision == "auto" else precision
+        )
         self.model = folded(model).to(self.mode.device)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own annotation lacks it
 

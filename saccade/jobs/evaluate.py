@@ -21,11 +21,11 @@ from saccade.data.loader import Loader
 from saccade.data.open import open_dataset
 from saccade.data.preprocess import Preprocess
 from saccade.errors import DataError, GateError, UsageError
+from saccade.inference.device import inference_mode_for, trained_precision
 from saccade.inference.evaluate import Evaluation, evaluate
 from saccade.inference.postprocess import Postprocess
-from saccade.jobs.plan import multiply_adds
 from saccade.targets import Label
-from saccade.training.engine import Engine, auto_precision, pick_device, set_threads
+from saccade.training.engine import Engine, set_threads
 
 GATE = re.compile(r"\s*([a-z][\w.]*)\s*(>=|<=|>|<)\s*(-?\d+(?:\.\d+)?)\s*")
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
@@ -112,11 +112,10 @@ def run_evaluate(
 
 
 def placed(found: Bundle, device: str) -> tuple[Model, AbstractContextManager[None]]:
-    """The network on its device, and the arithmetic that training chose for such a network."""
+    """The network on its device, and the arithmetic that training chose for it."""
     assert isinstance(found.model, Model)
-    stored = found.card.extra.get("settings", {}).get("precision")
-    precision = stored or auto_precision(pick_device(device), multiply_adds(found.model, found.card.inputs))
-    engine = Engine(device, precision)
+    mode = inference_mode_for(found.model, found.card.inputs, device=device, precision=trained_precision(found.card))
+    engine = Engine(device, mode.precision)
     engine.place(found.model)
     return found.model, engine.autocast()
 

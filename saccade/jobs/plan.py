@@ -18,6 +18,7 @@ from saccade.data.augment import Policy
 from saccade.data.image import header
 from saccade.data.preprocess import Preprocess
 from saccade.errors import UsageError
+from saccade.inference.device import multiply_adds
 from saccade.jobs.defaults import Recipe, batch_size, recipe_of
 from saccade.jobs.options import TrainOptions, memory
 from saccade.jobs.prepare import Prepared
@@ -232,15 +233,3 @@ def precision(options: TrainOptions, choose: Chooser, device: torch.device, work
     found = auto_precision(device, work)
     choose.origins["precision"] = f"auto: {work / 1e6:.0f} million multiply-adds an image on {device.type}"
     return found
-
-
-def multiply_adds(model: Model, inputs: Inputs) -> float:
-    """Multiply-adds of the network for one image, counted by torch."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    was_training = model.training
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        model.eval().outputs(torch.zeros(1, inputs.channels, *inputs.size), torch.tensor([inputs.size]))
-    model.train(was_training)
-    return counter.get_total_flops() / 2

@@ -6,40 +6,19 @@ import gzip
 import io
 import os
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from saccade.data.formats.idx import parse_idx, read_idx
 from saccade.data.open import open_dataset
 from saccade.errors import DataError
 
 
-def picture(path: Path, seed: int = 0, size: int = 12) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size, size), dtype=np.uint8)).save(path, format="PNG")
-    return path
-
-
-def folder(root: Path, *paths: str) -> Path:
-    for seed, path in enumerate(paths):
-        picture(root / path, seed)
-    return root
-
-
-def found(dataset) -> dict[str, str]:
-    return {problem.code: problem.where for problem in dataset.problems}
-
-
 def idx(array: np.ndarray, kind: int = 8) -> bytes:
     return bytes([0, 0, kind, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
-
-
-# folders ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("packed", [False, True])

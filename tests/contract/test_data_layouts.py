@@ -10,29 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from saccade.data.formats import FORMATS
 from saccade.data.formats.rows import parse_rows
 from saccade.data.formats.source import natural, scan
 from saccade.data.open import open_dataset
 from saccade.errors import DataError, UsageError
-
-
-def picture(path: Path, seed: int = 0, size: int = 12) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size, size), dtype=np.uint8)).save(path, format="PNG")
-    return path
-
-
-def folder(root: Path, *paths: str) -> Path:
-    for seed, path in enumerate(paths):
-        picture(root / path, seed)
-    return root
-
-
-def found(dataset) -> dict[str, str]:
-    return {problem.code: problem.where for problem in dataset.problems}
+from tests.support.data_files import folder, found, picture
 
 
 def idx(array: np.ndarray, kind: int = 8) -> bytes:
