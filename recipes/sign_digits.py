@@ -4,7 +4,7 @@ Command     saccade train ../shared/data/classification/sign_digits --split spli
 Data        1,333 photographs of ten signs; the file number runs through the students, so the last fifth of the numbers, cut
             where a student begins, are other students; split.csv says so
 Expected    accuracy 0.985 to 1
-Measured    see docs/measured.md
+Measured    0.9886 (261 of 264), 257 s with one thread beside another program
 """
 
 import csv
