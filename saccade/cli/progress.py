@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ class Progress:
 
     def __init__(self, show: Output) -> None:
         self.show, self.live = show, False
+        self.phase, self.began, self.first = "", 0.0, 0  # of the phase under way: its name, when it was first seen and at which n
 
     def __call__(self, told: dict[str, Any]) -> None:
         kind = told["event"]
@@ -42,9 +44,20 @@ class Progress:
             return
         share = min(1.0, told["n"] / max(1, told.get("total") or 1))
         filled, loss = round(BAR_CELLS * share), told.get("loss")
-        words = f"{told.get('phase') or 'step'} {told['n']}" + (f"  loss {loss:.3f}" if isinstance(loss, float) else "")
+        words = f"{told.get('phase') or 'step'} {told['n']}" + (f"  loss {loss:.3f}" if isinstance(loss, float) else "") + self._pace(told)
         self._over(f"{'#' * filled}{'.' * (BAR_CELLS - filled)} {share:4.0%}  {words}")
         self.live = True
+
+    def _pace(self, told: Mapping[str, Any]) -> str:
+        """The rate of the phase under way and the time it has left, once there is something to tell them by."""
+        phase, now = str(told.get("phase") or "step"), time.monotonic()
+        if phase != self.phase or told["n"] < self.first:
+            self.phase, self.began, self.first = phase, now, told["n"]
+        done, passed = told["n"] - self.first, now - self.began
+        if done <= 0 or passed <= 0:
+            return ""
+        left = max(0, (told.get("total") or told["n"]) - told["n"]) * passed / done
+        return f"  {done / passed:.1f}/s  {int(left // 60)}m{int(left % 60):02d}s left"
 
     def clear(self) -> None:
         """Takes the live line away, if there is one."""

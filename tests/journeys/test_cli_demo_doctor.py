@@ -146,3 +146,16 @@ def test_tables_are_cut_at_a_hundred_columns(capsys):
     head, long, short = capsys.readouterr().out.splitlines()
     assert len(long) == 100 and long.endswith("…") and head.startswith("a")
     assert short.endswith("bad\\xff\\n")
+
+
+def test_the_live_line_tells_the_rate_and_the_time_left(monkeypatch):
+    shown, clock = io.StringIO(), iter([100.0, 102.0, 200.0])
+    monkeypatch.setattr(output.sys, "stdout", shown)
+    monkeypatch.setattr(shown, "isatty", lambda: True)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    watch = progress.Progress(output.Output(colour=False))
+    watch({"event": "step", "n": 10, "total": 400, "loss": 0.5})
+    watch({"event": "step", "n": 20, "total": 400, "loss": 0.4})
+    assert shown.getvalue().endswith("step 20  loss 0.400  5.0/s  1m16s left")
+    watch({"event": "step", "phase": "check", "n": 1, "total": 4})  # another phase has a pace of its own
+    assert shown.getvalue().endswith("check 1")
