@@ -4,7 +4,7 @@ Command     saccade train ../shared/data/classification/caltech7 --test 0.2 --or
 Data        337 photographs, 22 to 144 a class; the last fifth of each class by file number is the test; nothing is chosen by
             validation, so no image is spent on it
 Expected    accuracy 0.80 to 0.95
-Measured    see docs/measured.md
+Measured    0.866 (58 of 67), 205 s with one thread beside another program
 """
 
 from claims import data, finish, folder, hold
