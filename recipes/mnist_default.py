@@ -3,7 +3,7 @@
 Command     saccade train ../shared/data/classification/mnist_idx --budget 15m
 Data        the 60,000 MNIST training digits; 10,000 of them, drawn at random in proportion, are kept aside for the test
 Expected    test error 0.2 to 0.6 %
-Measured    see docs/measured.md
+Measured    0.43 % (10,000 test images), 8 epochs with one thread, 13 minutes in all beside another program
 """
 
 from claims import data, finish, folder, hold
