@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
-QUICK = ["digits"]
+QUICK = ["digits8x8"]
 
 
 @pytest.mark.recipe
 @pytest.mark.parametrize("name", QUICK)
 def test_a_quick_recipe_holds(name, saccade_environment):
-    done = subprocess.run([sys.executable, str(RECIPES / "run_all.py"), name], env=saccade_environment(), capture_output=True, text=True, timeout=250, check=False)
+    command = [sys.executable, str(RECIPES / "run_all.py"), name]
+    done = subprocess.run(command, env=saccade_environment(), capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0 and f"holds       {name}" in done.stdout, done.stdout + done.stderr
 
 
