@@ -232,6 +232,16 @@ def displayable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
 
 
+def unknown_name(given: Iterable[str], known: Iterable[str]) -> str:
+    """The first name that is not known, with the options; empty when all are.
+
+    >>> unknown_name({"sizes": 1}, ["size", "fill"])
+    'sizes; did you mean size? The options are size, fill'
+    """
+    listed = list(known)
+    return next((f"{name}; {nearest(name, listed)}" for name in given if name not in listed), "")
+
+
 def nearest(word: str, options: Iterable[str], hints: dict[str, str] | None = None) -> str:
     """A sentence that lists the options, with the likely one first: the ending of every "unknown option" error.
 

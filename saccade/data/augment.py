@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from saccade.core import Batch
-from saccade.errors import UsageError, nearest
+from saccade.errors import UsageError, nearest, unknown_name
 from saccade.ops.geometry import Geometry
 from saccade.targets import Label
 
@@ -70,10 +70,8 @@ class Policy:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        known = [f.name for f in fields(cls)]
-        for name in stored:
-            if name not in known:
-                raise UsageError("USE-OPTION", f"augment {name}; {nearest(name, known)}")
+        if unknown := unknown_name(stored, [f.name for f in fields(cls)]):
+            raise UsageError("USE-OPTION", f"augment {unknown}")
         return cls(**stored)
 
 

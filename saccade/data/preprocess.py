@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saccade.errors import ModelError, nearest
+from saccade.errors import ModelError, nearest, unknown_name
 from saccade.ops.geometry import Geometry
 
 cv2.setNumThreads(1)  # the loader's threads work on different images; more of them on one image only get in their way
@@ -102,10 +102,8 @@ class Preprocess:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
         """Raises ModelError MODEL-ARGS for a name that is not one of the fields, one that is missing, and a value out of range."""
-        known = [f.name for f in fields(cls)]
-        for name in stored:
-            if name not in known:
-                raise ModelError("MODEL-ARGS", f"preprocess {name}; {nearest(name, known)}")
+        if unknown := unknown_name(stored, [f.name for f in fields(cls)]):
+            raise ModelError("MODEL-ARGS", f"preprocess {unknown}")
         for name in ("size", "channels"):
             if name not in stored:
                 raise ModelError("MODEL-ARGS", f"preprocess has no {name}")

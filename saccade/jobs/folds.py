@@ -17,7 +17,7 @@ import numpy as np
 
 from saccade import storage
 from saccade.data.split import Split, make_folds
-from saccade.errors import InterruptedRun
+from saccade.errors import DataError, InterruptedRun, UsageError
 from saccade.inference.evaluate import Evaluation
 from saccade.jobs.finish import write_report
 from saccade.jobs.options import TrainOptions, seconds
@@ -42,6 +42,8 @@ def resume_folds(options: TrainOptions, stored: TrainOptions, run: RunFolder) ->
     from saccade.jobs.resume import refuse_changes
 
     refuse_changes(options, run)
+    if options.epochs is not None:
+        raise UsageError("RUN-CONFIG", f"epochs {options.epochs}: a cross-validation is not extended; start another with more --epochs", where=str(run.path))
     set_threads(options.threads or run.info["threads"])
     run.begin()
     with ending(run):
@@ -50,13 +52,14 @@ def resume_folds(options: TrainOptions, stored: TrainOptions, run: RunFolder) ->
 
 def _all_folds(options: TrainOptions, resumed: TrainOptions, run: RunFolder) -> RunResult:
     dataset, report = open_checked(options, run)
+    refuse_other_data(dataset.fingerprint, resumed, run)
     splits = make_folds(dataset, options.folds, seed=options.seed, val=0.15 if options.val is None else options.val)
     paths = []
     for number, split in enumerate(splits):
         path = run.path / "folds" / str(number)
         run.event("fold", number=number, folds=len(splits), path=str(path))
         if not _done(path):
-            _one_fold(_share(options, len(splits)), Prepared(dataset, split, report), path, run)
+            _one_fold(_share(options, len(splits)), resumed, Prepared(dataset, split, report), path, run)
         paths.append(path)
     found = summarise(paths)
     storage.write_json(run.path / "cv.json", found)
@@ -65,6 +68,16 @@ def _all_folds(options: TrainOptions, resumed: TrainOptions, run: RunFolder) -> 
     run.end("done", 0)
     write_report(run)
     return RunResult(run.path, found["metrics"], "every fold")
+
+
+def refuse_other_data(fingerprint: str, options: TrainOptions, run: RunFolder) -> None:
+    """The folds of one cross-validation are of one data set. Raises DataError DATA-CHANGED."""
+    known = run.info.get("fingerprint", fingerprint)
+    if known != fingerprint:
+        if not options.data_changed_ok:
+            raise DataError("DATA-CHANGED", f"fingerprint {fingerprint[:12]}, stored {known[:12]}", where=str(run.path))
+        run.alert("DATA-CHANGED", "accepted with --data-changed-ok")
+    run.update(fingerprint=fingerprint)
 
 
 def _share(options: TrainOptions, folds: int) -> TrainOptions:
@@ -77,9 +90,10 @@ def _done(path: Path) -> bool:
     return (path / "run.json").exists() and RunFolder(path).info.get("status") == "done"
 
 
-def _one_fold(options: TrainOptions, prepared: Prepared, path: Path, parent: RunFolder) -> None:
+def _one_fold(options: TrainOptions, resumed: TrainOptions, prepared: Prepared, path: Path, parent: RunFolder) -> None:
     """Trains one fold, or goes on with it where it was stopped."""
     from saccade.jobs.plan import Plan
+    from saccade.jobs.resume import adjusted
     from saccade.jobs.train import make_feeds, train_planned
     from saccade.training.engine import Engine
 
@@ -88,7 +102,7 @@ def _one_fold(options: TrainOptions, prepared: Prepared, path: Path, parent: Run
     run = RunFolder(path, listeners=tuple(parent.listeners))
     with ending(run), stopping_as(parent):
         if "plan" in run.info:
-            plan = Plan.from_dict(run.info["plan"])
+            plan = adjusted(Plan.from_dict(run.info["plan"]), resumed)
             run.begin()
             engine, feeds = Engine(plan.device, plan.settings.precision), make_feeds(plan, prepared)
             train_planned(plan, plan.build(prepared.space), feeds, prepared, run, engine, floors=options.floors)

@@ -118,6 +118,9 @@ class TrainOptions(BaseModel):
             raise ValueError("DATA is needed: a folder, a CSV or IDX files")
         if self.epochs and self.epochs.startswith("+") and self.resume is None:
             raise ValueError("--epochs +N extends a run: name it with --resume")
+        ignored = sorted({"test", "split", "order"} & self.given)
+        if self.folds and ignored:
+            raise ValueError(f"--folds tests every image once, so --{' and --'.join(ignored)} would do nothing; leave one of them out")
         if self.folds == 1:
             raise ValueError("one fold is no cross-validation; give 2 or more")
         return self

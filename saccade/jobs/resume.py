@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from saccade import storage
 from saccade.data.split import Split
 from saccade.errors import DataError, ModelError, UsageError
-from saccade.jobs.options import TrainOptions, make_options
+from saccade.jobs.options import TrainOptions, make_options, memory
 from saccade.jobs.plan import Plan
 from saccade.jobs.prepare import Prepared, open_checked, prepare
 from saccade.training.engine import Engine, set_threads
@@ -48,10 +48,12 @@ def run_resume(options: TrainOptions, *, listeners: Sequence[Listener] = ()) -> 
 
             return train.train_prepared(stored, prepared, run, began=time.monotonic())
         prepared = reopened(stored, options, run)
-        plan = extended(Plan.from_dict(run.info["plan"]), options, run)
-        engine = Engine(plan.device if "device" not in options.given else options.device, plan.settings.precision)
+        plan = adjusted(extended(Plan.from_dict(run.info["plan"]), options, run), options)
+        engine = Engine(plan.device, plan.settings.precision)
         model = plan.build(prepared.space)
-        return train.train_planned(plan, model, train.make_feeds(plan, prepared), prepared, run, engine, floors=stored.floors)
+        return train.train_planned(
+            plan, model, train.make_feeds(plan, prepared), prepared, run, engine, floors=options.floors if "floors" in options.given else stored.floors
+        )
 
 
 def open_run(path: Path, listeners: Sequence[Listener]) -> RunFolder:
@@ -90,6 +92,17 @@ def reopened(stored: TrainOptions, options: TrainOptions, run: RunFolder) -> Pre
     places = {record.id: i for i, record in enumerate(dataset.records)}
     parts = {name: tuple(places[i] for i in ids if i in places) for name, ids in known["split"].items()}
     return Prepared(dataset, Split(parts["train"], parts["val"], parts["test"], known["split_reason"]), report)
+
+
+def adjusted(plan: Plan, options: TrainOptions) -> Plan:
+    """The plan with what a resumed run may be told anew, because it changes no weight: device, loader threads, cache, how often it saves."""
+    if "save_every" in options.given:
+        plan = replace(plan, settings=replace(plan.settings, save_every_s=options.save_every))
+    if "cache" in options.given and options.cache is not None:
+        plan = replace(plan, cache_bytes=memory(options.cache))
+    if options.workers is not None:
+        plan = replace(plan, workers=options.workers)
+    return replace(plan, device=options.device) if "device" in options.given else plan
 
 
 def extended(plan: Plan, options: TrainOptions, run: RunFolder) -> Plan:

@@ -195,8 +195,8 @@ def with_epochs(plan: Plan, options: TrainOptions, prepared: Prepared, model: Mo
 def measured(model: Model, plan: Plan, options: TrainOptions, feeds: Feeds, run: RunFolder, engine: Engine) -> Speed:
     """The speed at the number of threads that is used from now on: one, where that is faster because other programs hold the cores.
 
-    Threads that wait for each other stand still when one of them must wait for its core: beside one busy program, two threads
-    were measured to be up to fifteen times slower than one.
+    Threads that wait for each other stand still when one of them must wait for its core, so that beside a busy program several
+    can be far slower than one; what was measured is told.
     """
     threads = torch.get_num_threads()
     speed = measure_speed(model, feeds.train, settings=plan.settings, engine=engine)

@@ -135,7 +135,7 @@ def input_size(name: str, typical: tuple[int, int]) -> tuple[int, int]:
     """The size (h, w) that a model works best at, for images that are typically `typical` large. Raises UsageError USE-OPTION.
 
     lenet5: 28x28 as it is, all else 32x32. CIFAR nets: 32x32. small: as it is from 16 to 32 px, else at most 64 px on the
-    shorter side and a ratio of at most 2, in steps of 16 (64 px was as good as 96 on hand signs and X-rays, and twice as fast).
+    shorter side and a ratio of at most 2, in steps of 16.
     resnet18 to 50: 224x224, or the shorter side where images are smaller.
 
     >>> input_size("small", (480, 640)), input_size("lenet5", (28, 28))

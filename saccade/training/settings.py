@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Self
 
-from saccade.errors import UsageError, nearest
+from saccade.errors import UsageError, unknown_name
 
 Precision = Literal["fp32", "bf16"]
 
@@ -47,8 +47,6 @@ class Settings:
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Self:
         """The stored settings of a run. Raises UsageError USE-OPTION for a name that is not one of the settings."""
-        known = [f.name for f in fields(cls)]
-        for name in stored:
-            if name not in known:
-                raise UsageError("USE-OPTION", f"{name}; {nearest(name, known)}")
+        if unknown := unknown_name(stored, [f.name for f in fields(cls)]):
+            raise UsageError("USE-OPTION", unknown)
         return cls(**{**stored, "extensions": tuple(stored.get("extensions", ()))})

@@ -96,6 +96,16 @@ def test_a_killed_run_resumes_to_the_same_bytes(digits_folder, reference, tmp_pa
     assert [row["epoch"] for row in rows] == [1, 2]
 
 
+def test_what_a_resumed_run_may_be_told_anew_is_used(reference):
+    from saccade.jobs.plan import Plan
+    from saccade.jobs.resume import adjusted
+
+    plan = Plan.from_dict(storage.read_json(reference / "run.json")["plan"])
+    told = adjusted(plan, make_options(resume=reference, workers=0, cache="1MB", save_every=5, device="cpu"))
+    assert (told.workers, told.cache_bytes, told.settings.save_every_s, told.device) == (0, 1_000_000, 5.0, "cpu")
+    assert adjusted(plan, make_options(resume=reference)) == plan
+
+
 def test_a_finished_run_is_extended(reference, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(reference, run)
@@ -144,6 +154,13 @@ def test_a_stopped_cross_validation_goes_on_where_it_was(digits_folder, tmp_path
     monkeypatch.setattr(folds, "train_prepared", dying)
     with pytest.raises(Killed):
         train(digits_folder, tmp_path / "run", folds=2, epochs="1")
+    with pytest.raises(UsageError, match="not extended"):
+        run_train(make_options(resume=tmp_path / "run", epochs="+1"))
+    stored = storage.read_json(tmp_path / "run" / "run.json")
+    storage.write_json(tmp_path / "run" / "run.json", {**stored, "fingerprint": "0" * 32})
+    with pytest.raises(DataError, match="DATA-CHANGED"):
+        run_train(make_options(resume=tmp_path / "run"))
+    storage.write_json(tmp_path / "run" / "run.json", stored)
     result = run_train(make_options(resume=tmp_path / "run"))
     assert begun == ["0", "1", "1"] and result.metrics["accuracy"]["n"] == 300
     assert storage.read_json(tmp_path / "run" / "run.json")["status"] == "done"
@@ -229,6 +246,7 @@ def test_the_range_test_finds_a_rate_and_keeps_its_curve(digits_folder, tmp_path
         ({"budget": "soon"}, "a time such as"),
         ({"epochs": "+3"}, "name it with --resume"),
         ({"folds": 1}, "no cross-validation"),
+        ({"folds": 5, "test": 0.2}, "--test would do nothing"),
         ({"batch": 0}, "greater than or equal to 1"),
         ({"data": ""}, "DATA is needed"),
     ],
