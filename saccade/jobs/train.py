@@ -20,6 +20,7 @@ import torch
 from saccade.core import Batch, Model
 from saccade.data.augment import Mix, Policy
 from saccade.data.loader import Loader
+from saccade.data.open import open_dataset
 from saccade.data.preprocess import Preprocess
 from saccade.errors import InterruptedRun, ResourceError, SaccadeError
 from saccade.inference.evaluate import Evaluation
@@ -29,6 +30,7 @@ from saccade.jobs.options import TrainOptions, seconds
 from saccade.jobs.plan import Plan, make_plan
 from saccade.jobs.prepare import Prepared, prepare, write_data
 from saccade.jobs.samples import write_batch
+from saccade.models.table import find as find_model
 from saccade.tasks import find_task
 from saccade.training.engine import Engine, set_threads
 from saccade.training.fit import Feeds, fit
@@ -62,12 +64,12 @@ def run_train(options: TrainOptions, *, listeners: Sequence[Listener] = (), argv
         from saccade.jobs.resume import run_resume
 
         return run_resume(options, listeners=listeners)
+    refuse_early(options)
     if options.folds:
         from saccade.jobs.folds import run_folds
 
         return run_folds(options, listeners=listeners, argv=argv)
     began = time.monotonic()
-    find_task(options.task)
     stem = Path(options.data).name.split(".")[0] or "data"
     run = RunFolder(new_folder(options.out, options.model or "small", stem, options.name), listeners=tuple(listeners))
     threads = set_threads(options.threads)
@@ -75,6 +77,15 @@ def run_train(options: TrainOptions, *, listeners: Sequence[Listener] = (), argv
     with ending(run):
         prepared = prepare(options, run)
         return train_prepared(options, prepared, run, began=began)
+
+
+def refuse_early(options: TrainOptions) -> None:
+    """What is misspelt is refused before a run folder is made: the task, the model, the path. Raises UsageError, DataError DATA-MISSING."""
+    find_task(options.task)
+    if options.model is not None:
+        find_model(options.task, options.model)
+    if not Path(options.data).exists():
+        open_dataset(options.data)  # its error names the likely path
 
 
 def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *, began: float) -> RunResult:

@@ -265,6 +265,13 @@ def test_values_are_refused_before_training(digits_folder, tmp_path, given, text
         train(digits_folder, tmp_path / "run", **{**given})
 
 
+@pytest.mark.parametrize("given", [{"data": "nowhere"}, {"model": "resnt18"}, {"task": "clasify"}])
+def test_a_misspelt_word_leaves_no_run_folder(digits_folder, tmp_path, given):
+    with pytest.raises((UsageError, DataError)):
+        train(tmp_path / given.pop("data") if "data" in given else digits_folder, tmp_path / "run", **given)
+    assert not (tmp_path / "run").exists()
+
+
 def test_times_and_amounts():
     assert seconds("2m") == 120 and memory("1.5GB") == 1_500_000_000
     with pytest.raises(ValueError):
