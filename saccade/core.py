@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree
 
+from saccade.label_space import LabelSpace
 from saccade.ops.geometry import Geometry
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -114,48 +115,13 @@ class Chain(Backbone):
         return features
 
 
-# fmt: off
-PALETTE = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#ee8866", "#77aadd", "#44bb99", "#99ddff", "#ffaabb")
-# fmt: on
-
-
-@dataclass(frozen=True)
-class LabelSpace:
-    """The names of the classes, in order: the id of a class is its place here. Stored with every model and data set."""
-
-    names: tuple[str, ...]
-    background: int | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "names", tuple(str(n) for n in self.names))
-        if len(set(self.names)) != len(self.names):
-            raise ValueError(f"class names must differ, got {self.names}")
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def index(self, name: str) -> int:
-        return self.names.index(name)
-
-    def colour(self, index: int) -> str:
-        """The class's colour as #rrggbb, from a palette safe for colour-blind readers, repeated after twelve."""
-        return PALETTE[index % len(PALETTE)]
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"names": list(self.names), "background": self.background}
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> LabelSpace:
-        return cls(tuple(stored["names"]), stored.get("background"))
-
-
 @dataclass(frozen=True)
 class Meta:
     """Where a sample came from, so that answers can be given in its own pixels."""
 
     id: str  # the record's id: its path relative to the data folder, or file#index
-    size: tuple[int, int]  # (h, w) of the source image, after EXIF orientation
-    geometry: Geometry  # source pixels -> input pixels
+    size: tuple[int, int]  # (h, w) of the whole source image, after EXIF orientation
+    geometry: Geometry  # pixels of the whole source image -> input pixels
 
 
 class Target(Protocol):
@@ -321,6 +287,18 @@ class Metric(Protocol[Answer]):
     def __add__(self, other: Self) -> Self: ...
 
 
+@runtime_checkable
+class Stored(Protocol):
+    """A truth that stays in its file until it is needed: a mask, a depth map, a second picture. `load` reads it anew each time.
+
+    Raises DataError ANN-* or IMG-* when the file cannot be read. `paths` are the files behind it, for fingerprints and stamps.
+    """
+
+    @property
+    def paths(self) -> tuple[Path, ...]: ...
+    def load(self) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Record:
     """One sample of a data set, without its pixels."""
@@ -328,10 +306,11 @@ class Record:
     id: str  # unique in the set and stable: the path relative to the root, or file#index
     path: Path  # the file that holds the pixels
     index: int | None = None  # its place in a file of many images (IDX), else None
-    targets: Mapping[str, Any] = field(default_factory=dict)  # head -> Target or None
+    targets: Mapping[str, Any] = field(default_factory=dict)  # head -> Target, Stored or None
     split: str | None = None  # train, val, test, or None when the data does not say
     group: str | None = None  # patient, subject, student: never divided between splits
     bytes_hash: str = ""  # content hash, hex; of the file, or of the pixels of one image of many
+    size: tuple[int, int] | None = None  # (h, w) of the whole image after EXIF: as the label file says, once checked as it is
 
 
 @runtime_checkable
@@ -357,6 +336,14 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
     def read(self, i: int, size: tuple[int, int] | None = None) -> np.ndarray:
         """Pixels (H, W, C), uint8, or float32 in [0, 1]; with `size` a JPEG may come smaller, but never below it."""
+        ...
+
+    def size(self, i: int) -> tuple[int, int]:
+        """(h, w) of the whole image of record i after EXIF orientation: what its targets' coordinates are pixels of."""
+        ...
+
+    def truth(self, i: int) -> dict[str, Any]:
+        """Head -> Target or None of record i; what is stored in files is read now."""
         ...
 
     def subset(self, indices: Sequence[int]) -> Self: ...

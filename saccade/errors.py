@@ -63,6 +63,12 @@ CODES: dict[str, Code] = {
     "ANN-IDX": Code("fatal", "the IDX file's header and its length disagree", "download or write the file again"),
     "ANN-ENCODING": Code("note", "the table is not UTF-8", "nothing to do; it is read in the encoding shown"),
     "ANN-SPLIT": Code("fatal", "the split column holds a name other than train, val or test", "use train, val and test"),
+    "ANN-NUMBER": Code("error", "a number of the label is not finite or not a number", "correct it; the image is skipped meanwhile"),
+    "ANN-BOX-NEGATIVE": Code("error", "a box has a negative width or height", "exchange its corners if they are swapped; the image is skipped meanwhile"),
+    "ANN-BOX-OUT": Code("error", "a box lies outside of its image", "check the image's size and the box's units; the image is skipped meanwhile"),
+    "ANN-BOX-CLIP": Code("fixed", "a box stands over the edge of its image and is cut there", "nothing to do; the file is unchanged"),
+    "ANN-BOX-SMALL": Code("warn", "a box is less than one pixel wide or high and is left out", "remove it, or label it again"),
+    "ANN-BOX-DUP": Code("warn", "the same object is listed twice in one image and is used once", "remove the second one"),
     "ANN-UNLISTED": Code("note", "images that the table does not list are left out", "list them if they are labelled"),
     # classes and splits -------------------------------------------------------------------------------------------
     "CLS-NONE": Code("fatal", "there are no labelled images", "put the images into one folder a class, or write a CSV with path,label"),
@@ -205,10 +211,12 @@ class Problem:
     where: str = ""
     got: str = ""
     severity: Severity | None = None
+    image: str = ""  # the record's id, where `where` is a place in a label file
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "severity", self.severity or CODES[self.code].severity)
         object.__setattr__(self, "where", displayable(self.where))
+        object.__setattr__(self, "image", displayable(self.image))
 
     @property
     def text(self) -> str:

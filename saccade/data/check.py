@@ -52,7 +52,7 @@ def check(
     records = [replace(dataset.records[i], bytes_hash=findings[i].hash) for i in left]
     usable, ranges, more = _resolved(dataset, records, [findings[i] for i in left])
     problems += more + check_sets.classes(usable.class_counts(), str(dataset.root))
-    bad = {problem.where for problem in problems if problem.severity == "error"}
+    bad = {problem.image or problem.where for problem in problems if problem.severity == "error"}
     sizes = Counter(findings[i].size for i in left)
     return CheckReport(tuple(problems), usable, len(usable) + len(bad), len(bad), sizes, ranges, time.perf_counter() - began)
 

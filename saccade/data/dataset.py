@@ -6,15 +6,16 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
-from saccade.core import IGNORE, LabelSpace, Record
-from saccade.data.image import MAX_PIXELS, content_hash, read_image
+from saccade.core import IGNORE, LabelSpace, Record, Stored
+from saccade.data.image import MAX_PIXELS, content_hash, header, read_image
 from saccade.errors import DataError, Problem
 
 Stamp = tuple[int, int]  # size in bytes, time of the last change in ns
@@ -58,6 +59,18 @@ class ImageDataset:
             raise DataError("IMG-CHANGED", f"{met[0]} bytes now, {expected[0]} when it was checked", where=str(record.path))
         picture = read_image(record.path, channels=self.channels, at_least=size, max_pixels=self.max_pixels, value_range=self.value_range)
         return picture.pixels
+
+    def size(self, i: int) -> tuple[int, int]:
+        """(h, w) of the whole image of record i after EXIF: as checked, else from its header. Raises DataError when that cannot be read."""
+        record = self.records[i]
+        if record.index is not None:
+            h, w = self.arrays[record.path.name][record.index].shape[:2]
+            return int(h), int(w)
+        return record.size if record.size is not None and record.id in self.stamps else header(record.path, max_pixels=self.max_pixels).size
+
+    def truth(self, i: int) -> dict[str, Any]:
+        """Head -> Target or None of record i; what is stored in files is read now. Raises DataError ANN-*, IMG-* when it cannot be."""
+        return {head: target.load() if isinstance(target, Stored) else target for head, target in self.records[i].targets.items()}
 
     def stored(self, record: Record) -> np.ndarray:
         """The pixels (H, W, C) uint8 of one picture of many, in the data set's channels; not to be written to."""
@@ -111,9 +124,9 @@ class ImageDataset:
         """
         digest = hashlib.blake2b(digest_size=16)
         for head in sorted(self.spaces):
-            digest.update(repr((head, self.spaces[head].names)).encode("utf-8", "backslashreplace"))
+            digest.update(repr((head, self.spaces[head].to_dict())).encode("utf-8", "backslashreplace"))
         for record in sorted(self.records, key=lambda r: r.id):
-            truth = [(head, None if t is None else getattr(t, "index", repr(t))) for head, t in sorted(record.targets.items())]
+            truth = [(head, target_hash(target)) for head, target in sorted(record.targets.items())]
             line = repr((record.id, record.bytes_hash or self.content(record), truth, record.split))
             digest.update(line.encode("utf-8", "backslashreplace"))
         return digest.hexdigest()
@@ -121,6 +134,42 @@ class ImageDataset:
     def content(self, record: Record) -> str:
         """The hash of a record's file, or of its pixels when the file holds many."""
         return content_hash(record.path if record.index is None else self.arrays[record.path.name][record.index].tobytes())
+
+
+def target_hash(target: Any) -> str:
+    """A hash of all that a truth says: its fields, its tensors' bytes, the contents of the files behind it; "" for None."""
+    if target is None:
+        return ""
+    digest = hashlib.blake2b(digest_size=16)
+    _feed(digest, target)
+    return digest.hexdigest()
+
+
+def _feed(digest: Any, value: Any) -> None:
+    if isinstance(value, Tensor):
+        value = value.numpy()
+    if isinstance(value, Stored):
+        digest.update(repr(type(value).__name__).encode())
+        for path in value.paths:
+            digest.update(content_hash(path).encode())
+        value = {f.name: held for f in fields(value) if not isinstance(held := getattr(value, f.name), Path)} if is_dataclass(value) else None
+    if isinstance(value, np.ndarray):
+        digest.update(repr((value.dtype.str, value.shape)).encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    elif is_dataclass(value):
+        digest.update(type(value).__name__.encode())
+        for f in fields(value):
+            _feed(digest, getattr(value, f.name))
+    elif isinstance(value, tuple | list):
+        digest.update(f"({len(value)}".encode())
+        for item in value:
+            _feed(digest, item)
+    elif isinstance(value, Mapping):
+        for key in sorted(value, key=str):
+            digest.update(repr(key).encode())
+            _feed(digest, value[key])
+    elif not isinstance(value, Path):
+        digest.update(repr(value).encode("utf-8", "backslashreplace"))
 
 
 def stamp(path: Path) -> Stamp | None:

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from saccade.core import LabelSpace, Record
+from saccade.core import Record
 from saccade.data.dataset import ImageDataset
 from saccade.data.formats import FORMATS
 from saccade.data.formats.source import Found, Source, Wishes
@@ -51,7 +51,7 @@ def open_dataset(
         format=chosen,
         reason=found.reason,
         records=records,
-        spaces={"label": LabelSpace(found.names)},
+        spaces=dict(found.spaces),
         channels=_channels(found),
         max_pixels=max_pixels,
         problems=tuple(found.problems),

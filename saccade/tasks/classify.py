@@ -36,6 +36,12 @@ class Pictures:
     def read(self, i: int, size: tuple[int, int] | None = None) -> np.ndarray:
         return self.pixels[self.records[i].index or 0]
 
+    def size(self, i: int) -> tuple[int, int]:
+        return int(self.pixels.shape[1]), int(self.pixels.shape[2])
+
+    def truth(self, i: int) -> dict[str, Any]:
+        return dict(self.records[i].targets)
+
     def subset(self, indices: Any) -> Pictures:
         return replace(self, records=tuple(self.records[i] for i in indices))
 

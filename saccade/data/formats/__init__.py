@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from saccade.data.dataset import ImageDataset
 from saccade.data.formats import folder, idx, images, table
+from saccade.data.formats.pictures import Pictures
 from saccade.data.formats.source import Found, Source
+from saccade.errors import Problem
 
 
 class Format(NamedTuple):
     """One layout: `detect` gives what it recognised, or None; `load` makes the records of that; `wants` says what was looked for.
 
-    asked: it fits nearly anything, and is tried only when it is asked for.
+    asked: it fits nearly anything, and is tried only when it is asked for. save: writes a data set in this layout, None when it is
+    only read: (dataset, folder, pictures) -> what the layout could not hold, as problems LOSS-*. holds: the heads it can hold.
     """
 
     detect: Callable[[Source], Any]
     load: Callable[[Source, Any], Found]
     wants: str
     asked: bool = False
+    save: Callable[[ImageDataset, Path, Pictures], list[Problem]] | None = None
+    holds: frozenset[str] = frozenset()
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import NamedTuple
 
-from saccade.core import Record
+from saccade.core import LabelSpace, Record
 from saccade.data.formats.source import SPLITS, Found, Source, natural
 from saccade.errors import Problem
 from saccade.targets.label import Label
@@ -67,7 +67,7 @@ def load(source: Source, plan: Plan) -> Found:
         problems.append(Problem("IMG-LOOSE", loose[0], f"{len(loose)} of {len(source.listing.files)} images"))
     place = f"in {plan.prefix}" if plan.prefix else "here"
     splits = "/".join(sorted({s for _, _, s in found if s}, key=["train", "val", "test"].index))
-    return Found(records, names, f"one folder a class {place}" + (f", inside {splits}" if plan.splits else ""), problems)
+    return Found(records, {"label": LabelSpace(names)}, f"one folder a class {place}" + (f", inside {splits}" if plan.splits else ""), problems)
 
 
 def _empty(source: Source, plan: Plan, level: int) -> list[Problem]:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from saccade.core import Record
+from saccade.core import LabelSpace, Record
 from saccade.data.formats.source import SPLITS, Found, Source, natural
 from saccade.errors import DataError
 from saccade.targets.label import Label
@@ -70,7 +70,7 @@ def load(source: Source, pairs: Pairs) -> Found:
         split = _split(part)
         records += [Record(f"{name}#{i}", path, i, by_value[v], split) for i, v in enumerate(truths[name].tolist())]
     described = ", ".join(f"{files['images']} ({len(arrays[files['images']]):,})" for files in pairs.values())
-    return Found(records, names, f"IDX files: {described}" + ("; names from classes.txt" if chosen else ""), (), arrays)
+    return Found(records, {"label": LabelSpace(names)}, f"IDX files: {described}" + ("; names from classes.txt" if chosen else ""), (), arrays)
 
 
 def _split(part: str) -> str | None:

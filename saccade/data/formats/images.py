@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from saccade.core import Record
+from saccade.core import LabelSpace, Record
 from saccade.data.formats.source import Found, Source
 
 
@@ -14,4 +14,4 @@ def detect(source: Source) -> bool | None:
 def load(source: Source, plan: bool) -> Found:
     """A record without a label for each image."""
     records = [Record(path, source.root / path, targets={"label": None}) for path in source.listing.files]
-    return Found(records, (), "images without labels", source.leftovers)
+    return Found(records, {"label": LabelSpace(())}, "images without labels", source.leftovers)

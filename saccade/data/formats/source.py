@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from saccade.core import EMPTY, Record
+from saccade.core import EMPTY, LabelSpace, Record
+from saccade.data.formats.lookup import Lookup
+from saccade.data.image import header
 from saccade.data.image_file import HEAD, recognise
 from saccade.errors import DataError, Problem
 
@@ -33,7 +36,10 @@ READ = frozenset(".jpg .jpeg .jpe .jfif .png .apng .webp .bmp .dib .gif .tif .ti
 REFUSED = frozenset(".avif .heic .heif .jp2 .j2k .jxl .tga .ico .psd .pcx .sgi .dds .dcm .exr .hdr".split())
 """Pictures too, which are listed so that each is refused by name."""
 
-_COMPANIONS = frozenset(".txt .csv .tsv .json .jsonl .xml .yaml .yml .toml .md .rst .html .pdf .gz .zip .tar .db .ini".split())
+LABELS = frozenset(".txt .csv .tsv .json .jsonl .ndjson .xml .yaml .yml".split())
+_COMPANIONS = LABELS | frozenset(".toml .md .rst .html .pdf .gz .zip .tar .db .ini".split())
+LARGEST = 1 << 30
+"""Bytes of one label file."""
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -49,9 +55,10 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
 
 @dataclass
 class Listing:
-    """The images under a root. `files` and `folders` are relative, with `/`, unsorted; `others` counts what is no image by its suffix."""
+    """The images under a root. `files`, `labels` (what may be a label file) and `folders` are relative, with `/`; `others` counts the rest by suffix."""
 
     files: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
@@ -98,6 +105,8 @@ def _enter(entry: os.DirEntry[str], path: str, listing: Listing, pending: list[s
         listing.problems.append(Problem("IMG-SPECIAL", path, "neither a file nor a folder"))
     elif suffix in READ or suffix in REFUSED or (not suffix and _looks_like_image(entry)):
         listing.files.append(path)
+    elif suffix in LABELS:
+        listing.labels.append(path)
     elif suffix not in _COMPANIONS and not entry.name.upper().startswith(("LICENSE", "LICENCE", "README", "THUMBS.DB")):
         listing.others[suffix or "no suffix"] += 1
 
@@ -129,6 +138,7 @@ class Source:
     root: Path
     only: str | None = None
     wishes: Wishes = field(default_factory=Wishes)
+    _sizes: dict[str, tuple[int, int] | None] = field(default_factory=dict, repr=False)
 
     @cached_property
     def names(self) -> list[str]:
@@ -142,7 +152,48 @@ class Source:
     def listing(self) -> Listing:
         listing = scan(self.root)
         listing.files.sort(key=natural)
+        listing.labels.sort(key=natural)
         return listing
+
+    def labels(self, *suffixes: str) -> list[str]:
+        """The label files with one of these suffixes (".json"), in natural order, relative to the root; the one given when DATA is a file."""
+        among = [self.only] if self.only else self.listing.labels
+        return [path for path in among if path.lower().endswith(suffixes)]
+
+    def content(self, path: str, largest: int = LARGEST) -> bytes:
+        """The content of a label file. Raises DataError ANN-UNREADABLE for one that is no regular file, too large or not readable."""
+        try:
+            with open(self.root / path, "rb", opener=_without_waiting) as stream:
+                status = os.fstat(stream.fileno())
+                if not stat.S_ISREG(status.st_mode):
+                    raise DataError("ANN-UNREADABLE", "not a regular file", where=path)
+                if status.st_size > largest:
+                    raise DataError("ANN-UNREADABLE", f"{status.st_size:,} bytes, the limit is {largest:,}", where=path)
+                return stream.read()
+        except (OSError, ValueError) as error:
+            raise DataError("ANN-UNREADABLE", getattr(error, "strerror", None) or str(error), where=path) from error
+
+    def head(self, path: str, size: int = 4096) -> bytes:
+        """The first bytes of a label file, empty when it cannot be read: enough to tell one format from another."""
+        try:
+            with open(self.root / path, "rb", opener=_without_waiting) as stream:
+                return stream.read(size) if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else b""
+        except (OSError, ValueError):
+            return b""
+
+    @cached_property
+    def lookup(self) -> Lookup:
+        """Finds the images that label files name."""
+        return Lookup(self.listing.files)
+
+    def size(self, image: str) -> tuple[int, int] | None:
+        """(h, w) of an image after EXIF, from its header; None when it cannot be read (`check` says why)."""
+        if image not in self._sizes:
+            try:
+                self._sizes[image] = header(self.root / image).size
+            except DataError:
+                self._sizes[image] = None
+        return self._sizes[image]
 
     @property
     def leftovers(self) -> list[Problem]:
@@ -152,11 +203,20 @@ class Source:
         return self.listing.problems + ([Problem("IMG-OTHER", str(self.root), kinds)] if others else [])
 
 
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens without blocking on a FIFO."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 class Found(NamedTuple):
-    """A layout read: records, class names in order, why it was taken for this, problems, and the pictures of IDX files by file."""
+    """A layout read: records, what the ids of each head mean, why it was taken for this, problems, and the pictures of files of many.
+
+    records: targets by the head names of `saccade.targets.TARGETS`. Images whose labels cannot be trusted are left out and named
+    by a problem of severity error; images without objects are there, with empty targets.
+    """
 
     records: Sequence[Record]
-    names: tuple[str, ...]
+    spaces: Mapping[str, LabelSpace]
     reason: str
     problems: Sequence[Problem] = ()
     arrays: Mapping[str, np.ndarray] = EMPTY

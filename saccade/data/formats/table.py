@@ -6,7 +6,7 @@ import os
 import stat
 from typing import NamedTuple
 
-from saccade.core import Record
+from saccade.core import LabelSpace, Record
 from saccade.data.formats.columns import Roles, assign, lookups, normal, windows_absolute
 from saccade.data.formats.rows import Rows, read_rows
 from saccade.data.formats.source import SPLITS, Found, Source, natural
@@ -70,7 +70,7 @@ def load(source: Source, plan: Plan) -> Found:
         reason += f"; the longest of {len(plan.rivals) + 1} tables"
     grouped = plan.roles.group is not None and source.wishes.group is not None
     special = [problem for problem in source.leftovers if problem.code != "IMG-OTHER"]
-    return Found(records, names, reason, problems + special, grouped=grouped)
+    return Found(records, {"label": LabelSpace(names)}, reason, problems + special, grouped=grouped)
 
 
 def _merge(source: Source, plan: Plan, problems: list[Problem]) -> dict[str, _Row]:
