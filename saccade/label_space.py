@@ -67,11 +67,12 @@ class LabelSpace:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> LabelSpace:
-        held: dict[str, Any] = {f.name: stored[f.name] for f in fields(cls) if f.name in stored}
-        for name in ("skeleton", "pairs"):
-            if name in held:
-                held[name] = tuple((int(a), int(b)) for a, b in held[name])
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in held.items()})
+        held: dict[str, Any] = {f.name: _tupled(stored[f.name]) for f in fields(cls) if f.name in stored}
+        return cls(**held)
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(_tupled(v) for v in value) if isinstance(value, list) else value
 
 
 def _listed(value: Any) -> Any:

@@ -80,7 +80,7 @@ class Objects:
             if image_lost or lost:
                 left[rows] = False
 
-        finite: np.ndarray = np.isfinite(boxes).all(axis=1)
+        finite = np.isfinite(boxes).min(axis=1, initial=True)
         tell("ANN-NUMBER", ~finite, lambda row: _shown(boxes[row]), image_lost=True)
         with np.errstate(invalid="ignore"):
             negative = finite & ((boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1]))
