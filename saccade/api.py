@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from saccade.bundle import Bundle
     from saccade.data.check_report import CheckReport
     from saccade.jobs.compare import Comparison
+    from saccade.jobs.convert import Converted
     from saccade.jobs.doctor import DoctorReport
     from saccade.jobs.evaluate import EvaluateResult
     from saccade.jobs.predict import PredictSummary
@@ -100,6 +101,20 @@ def check(data: Path | str, *, out: Path | str | None = None, progress: Progress
     from saccade.jobs.check import CheckOptions, run_check
 
     return run_check(data, filled(CheckOptions, options), out=_path(out), progress=progress)
+
+
+@suggesting("saccade.jobs.convert:ConvertOptions")
+def convert(data: Path | str, out: Path | str, **options: Any) -> Converted:
+    """Writes a data set in another layout; `losses` of the result tells what that layout cannot hold.
+
+    data: a folder or a label file.
+    out: the folder to write, new or empty.
+
+    The other keywords are those of `saccade convert`.
+    """
+    from saccade.jobs.convert import ConvertOptions, run_convert
+
+    return run_convert(data, Path(out), filled(ConvertOptions, options))
 
 
 @suggesting("saccade.jobs.split:SplitOptions")

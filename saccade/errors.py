@@ -88,7 +88,11 @@ CODES: dict[str, Code] = {
     "DATA-MISSING": Code("fatal", "the path does not exist", "check the spelling of the path"),
     "DATA-BAD": Code("fatal", "too many samples are unusable", "mend the files listed, or raise --max-bad"),
     "DATA-CHANGED": Code("fatal", "the data is not that of the stored fingerprint", "restore it, or pass --data-changed-ok"),
+    "CONVERT-BACK": Code("fatal", "what was written does not read as what was meant", "this is a fault of saccade; write another layout meanwhile"),
+    "DATA-TASK": Code("fatal", "the data do not have the labels that the task needs", "choose another task, or label the images for this one"),
     "DATA-SMALL": Code("fatal", "there are too few labelled images to train and to evaluate", "add examples"),
+    "LOSS-HEAD": Code("warn", "a kind of label that the layout cannot hold is left out", "write another layout too, if it matters"),
+    "LOSS-FIELD": Code("warn", "a part of the labels that the layout cannot hold is left out", "write another layout too, if it matters"),
     # model files --------------------------------------------------------------------------------------------------
     "MODEL-UNSAFE": Code("fatal", "the file is a pickle, zip or HDF5 file, which can run code when opened", "use a .saccade file"),
     "MODEL-CORRUPT": Code("fatal", "the model file is damaged", "copy it again; its hash is in the run folder"),

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-Format = Annotated[str | None, Parameter(help="the layout, instead of finding out: table, idx, folder or images")]
+Format = Annotated[str | None, Parameter(help="the layout, instead of finding out; saccade convert --list names them")]
 Group = Annotated[str | None, Parameter(help="a column, or an expression on the path, that names what must stay together", metavar="COLUMN|REGEX")]
 LabelColumn = Annotated[str | None, Parameter(help="the table's column of labels", metavar="COLUMN")]
 PathColumn = Annotated[str | None, Parameter(help="the table's column of image paths", metavar="COLUMN")]

@@ -18,6 +18,7 @@ VERBS: dict[str, Verb] = {
     "doctor": Verb("saccade.cli.doctor", "versions, device, disk and a self-test; explains error codes"),
     "demo": Verb("saccade.cli.demo", "train on real handwritten digits, without any data of yours"),
     "check": Verb("saccade.cli.check", "read every file of a data set and list its problems"),
+    "convert": Verb("saccade.cli.convert", "write a data set in another layout: COCO, VOC, YOLO, masks, tables ..."),
     "split": Verb("saccade.cli.split", "divide a data set into train, val and test"),
     "train": Verb("saccade.cli.train", "train a model, evaluate it and write the report"),
     "evaluate": Verb("saccade.cli.evaluate", "metrics with intervals of a model on a data set (alias: val)"),
@@ -31,6 +32,7 @@ ALIASES = {"val": "evaluate"}
 # What other tools call these verbs: hints for did-you-mean, not aliases.
 VERB_HINTS = {
     "fit": "train",
+    "transform": "convert",
     "learn": "train",
     "test": "evaluate",
     "eval": "evaluate",

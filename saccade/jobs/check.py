@@ -20,7 +20,7 @@ class CheckOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Annotated[str | None, Field(description="the layout, instead of finding out: table, idx, folder or images (without labels)")] = None
+    format: Annotated[str | None, Field(description="the layout, instead of finding out; `saccade convert --list` names them")] = None
     group: Annotated[str | None, Field(description="a column, or a regular expression on the path, that names what must stay together")] = None
     label: Annotated[str | None, Field(description="the table's column of labels")] = None
     path_column: Annotated[str | None, Field(description="the table's column of image paths")] = None

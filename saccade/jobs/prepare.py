@@ -15,6 +15,7 @@ from saccade.data.split import Split, make_split, read_split
 from saccade.errors import DataError
 from saccade.jobs.defaults import test_images, validation_share
 from saccade.jobs.options import TrainOptions
+from saccade.tasks import find_task
 from saccade.training.run_folder import RunFolder
 
 
@@ -48,12 +49,20 @@ class Prepared:
 def open_checked(options: TrainOptions, run: RunFolder) -> tuple[ImageDataset, CheckReport]:
     """Opens the data, reads every file and lets only a usable set through. Raises DataError."""
     found = open_dataset(options.data, format=options.format, group=options.group, label=options.label)
+    needs_head(found, find_task(options.task).head)
     run.event("opened", name=found.name, format=found.format, reason=found.reason, images=len(found))
     report = check(found, max_pixels=options.max_pixels, progress=lambda done, total: run.event("step", phase="check", n=done, total=total))
     report.write_csv(run.path / "data_problems.csv")
     run.event("check", images=len(report.dataset), classes=len(report.dataset.spaces["label"]), problems=problem_counts(report))
     report.gate(options.max_bad, allow_leak=options.allow_leak)
     return report.dataset, report
+
+
+def needs_head(dataset: ImageDataset, head: str) -> None:
+    """Raises DataError DATA-TASK when the data have no labels of this kind."""
+    if head not in dataset.spaces:
+        there = ", ".join(dataset.spaces) or "none"
+        raise DataError("DATA-TASK", f"it needs {head}; the data ({dataset.format}) have {there}", where=str(dataset.root))
 
 
 def problem_counts(report: CheckReport) -> dict[str, int]:
