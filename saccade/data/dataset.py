@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from torch import Tensor
@@ -90,6 +90,13 @@ class ImageDataset:
     def with_records(self, records: Sequence[Record], **changes: Any) -> ImageDataset:
         """The same data set with other records, and other fields by name."""
         return replace(self, records=tuple(records), **changes)
+
+    def with_heads(self, heads: Collection[str]) -> Self:
+        """The same images with the truths of these heads alone."""
+        if set(heads) >= set(self.spaces):
+            return self
+        records = tuple(replace(r, targets={head: target for head, target in r.targets.items() if head in heads}) for r in self.records)
+        return replace(self, records=records, spaces={head: space for head, space in self.spaces.items() if head in heads})
 
     def targets(self, head: str = "label") -> list[Any]:
         """The head's target of every record, None where it has none."""

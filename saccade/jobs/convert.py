@@ -167,9 +167,7 @@ def _selected(dataset: ImageDataset, name: str, options: ConvertOptions) -> tupl
         raise UsageError("USE-VALUE", got, where="--to", fix=f"choose among {', '.join(could)}")
     left = [head for head in dataset.spaces if head not in kept]
     losses = [Problem("LOSS-HEAD", head, f"{name} cannot hold {head}" if head not in held else "not asked for") for head in left]
-    spaces = {head: dataset.spaces[head] for head in kept}
-    records = tuple(replace(record, targets={head: target for head, target in record.targets.items() if head in kept}) for record in dataset.records)
-    chosen = replace(dataset, records=records, spaces=spaces)
+    chosen = dataset.with_heads(kept)
     if classes:
         chosen, more = with_classes(chosen, classes)
         losses += more

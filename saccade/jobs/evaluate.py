@@ -24,6 +24,7 @@ from saccade.errors import DataError, GateError, UsageError
 from saccade.inference.device import inference_mode_for, trained_precision
 from saccade.inference.evaluate import Evaluation, evaluate
 from saccade.inference.postprocess import Postprocess
+from saccade.jobs.prepare import with_head
 from saccade.targets import Label
 from saccade.training.engine import Engine, set_threads
 
@@ -91,7 +92,7 @@ def run_evaluate(
     set_threads(chosen.threads)
     found = bundle.read(model / "model.saccade" if model.is_dir() else model)
     space = found.card.spaces["label"]
-    opened = open_dataset(data, format=chosen.format, group=chosen.group, label=chosen.label)
+    opened = with_head(open_dataset(data, format=chosen.format, group=chosen.group, label=chosen.label), "label")
     report = check(opened, near=False, progress=progress)
     report.gate(chosen.max_bad, allow_leak=True)
     dataset = fitted(report.dataset, found, str(data))

@@ -49,7 +49,7 @@ class Prepared:
 def open_checked(options: TrainOptions, run: RunFolder) -> tuple[ImageDataset, CheckReport]:
     """Opens the data, reads every file and lets only a usable set through. Raises DataError."""
     found = open_dataset(options.data, format=options.format, group=options.group, label=options.label)
-    needs_head(found, find_task(options.task).head)
+    found = with_head(found, find_task(options.task).head)
     run.event("opened", name=found.name, format=found.format, reason=found.reason, images=len(found))
     report = check(found, max_pixels=options.max_pixels, progress=lambda done, total: run.event("step", phase="check", n=done, total=total))
     report.write_csv(run.path / "data_problems.csv")
@@ -58,11 +58,12 @@ def open_checked(options: TrainOptions, run: RunFolder) -> tuple[ImageDataset, C
     return report.dataset, report
 
 
-def needs_head(dataset: ImageDataset, head: str) -> None:
-    """Raises DataError DATA-TASK when the data have no labels of this kind."""
+def with_head(dataset: ImageDataset, head: str) -> ImageDataset:
+    """The data set with the truths of this head alone. Raises DataError DATA-TASK when it has none."""
     if head not in dataset.spaces:
         there = ", ".join(dataset.spaces) or "none"
         raise DataError("DATA-TASK", f"it needs {head}; the data ({dataset.format}) have {there}", where=str(dataset.root))
+    return dataset.with_heads([head])
 
 
 def problem_counts(report: CheckReport) -> dict[str, int]:
