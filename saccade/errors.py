@@ -54,6 +54,7 @@ CODES: dict[str, Code] = {
     "IMG-LOOSE": Code("note", "images outside of the class folders are left out", "move them into a class folder if they are labelled"),
     # annotations --------------------------------------------------------------------------------------------------
     "ANN-UNREADABLE": Code("fatal", "the label file cannot be read", "repair or export the file again"),
+    "ANN-JSON": Code("fatal", "the file is not valid JSON", "export the file again, or mend it at the place shown"),
     "ANN-COLUMNS": Code("fatal", "the table has no column for the path or for the label", "name the columns path and label"),
     "ANN-ROW": Code("error", "a row of the table has the wrong number of cells", "repair the row; it is skipped meanwhile"),
     "ANN-EMPTY": Code("warn", "a row of the table has no label", "fill it in; the image counts as unlabelled"),
@@ -69,6 +70,13 @@ CODES: dict[str, Code] = {
     "ANN-BOX-CLIP": Code("fixed", "a box stands over the edge of its image and is cut there", "nothing to do; the file is unchanged"),
     "ANN-BOX-SMALL": Code("warn", "a box is less than one pixel wide or high and is left out", "remove it, or label it again"),
     "ANN-BOX-DUP": Code("warn", "the same object is listed twice in one image and is used once", "remove the second one"),
+    "ANN-FIELD": Code("error", "a field of the label file is missing or of the wrong type", "correct it, or export the file again; the image is skipped meanwhile"),
+    "ANN-POLYGON": Code("error", "an outline has fewer than three corners", "remove it, or draw it again; the image is skipped meanwhile"),
+    "ANN-POINT-OUT": Code("error", "a point lies outside of its image", "check the image's size and the point's units; the image is skipped meanwhile"),
+    "ANN-MASK": Code("error", "a mask stored in the label file cannot be read", "export the file again; the image is skipped meanwhile"),
+    "ANN-KIND": Code("warn", "annotations of a kind that is not read are left out", "draw them as boxes, polygons or points if they matter"),
+    "ANN-PREDICTED": Code("note", "predictions stored beside the labels are left out", "accept them in the labelling tool if they are right"),
+    "ANN-ANNOTATORS": Code("note", "images labelled by several people: the first labelling of each is used", "export the one that you mean"),
     "ANN-UNLISTED": Code("note", "images that the table does not list are left out", "list them if they are labelled"),
     # classes and splits -------------------------------------------------------------------------------------------
     "CLS-NONE": Code("fatal", "there are no labelled images", "put the images into one folder a class, or write a CSV with path,label"),
