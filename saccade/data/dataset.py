@@ -27,7 +27,8 @@ class ImageDataset:
 
     reason: why this layout was chosen, in one line. channels: 1 or 3, what `read` gives. value_range: the raw values
     (black, white) of images of more than 8 bits. arrays: the pictures (n, h, w, c) of files of many, held once.
-    stamps: size and time of each file when it was checked; a file that has changed since is refused.
+    stamps: size and time of each file when it was checked; a file that has changed since is refused. contents: what was seen
+    then in the truths that stay in files, in numbers (`data.contents`), by record id and head.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ImageDataset:
     problems: tuple[Problem, ...] = ()
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
     stamps: Mapping[str, Stamp] = field(default_factory=dict, repr=False, compare=False)
+    contents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -159,7 +161,7 @@ def _feed(digest: Any, value: Any) -> None:
         digest.update(repr(type(value).__name__).encode())
         for path in value.paths:
             digest.update(content_hash(path).encode())
-        value = {f.name: held for f in fields(value) if not isinstance(held := getattr(value, f.name), Path)} if is_dataclass(value) else None
+        value = {f.name: held for f in fields(value) if f.compare and not isinstance(held := getattr(value, f.name), Path)} if is_dataclass(value) else None
     if isinstance(value, np.ndarray):
         digest.update(repr((value.dtype.str, value.shape)).encode())
         digest.update(np.ascontiguousarray(value).tobytes())

@@ -23,7 +23,11 @@ from saccade.data.image_header import MAX_PIXELS, WHOLE, Header, coded, open_hea
 from saccade.data.likeness import content_hash, near, near_pairs, tiny
 from saccade.errors import DataError, Problem, UsageError
 
-__all__ = ["MAX_PIXELS", "Header", "Picture", "content_hash", "header", "near", "near_pairs", "raw_range", "read_image", "tiny"]
+# fmt: off
+__all__ = [
+    "MAX_PIXELS", "Header", "Picture", "Samples", "content_hash", "header", "near", "near_pairs", "raw_range", "read_image", "read_samples", "tiny",
+]
+# fmt: on
 
 
 class Picture(NamedTuple):
@@ -33,6 +37,20 @@ class Picture(NamedTuple):
     pixels: np.ndarray
     size: tuple[int, int]
     problems: tuple[Problem, ...] = ()
+
+
+class Samples(NamedTuple):
+    """What a file stores, nothing scaled or mixed: what masks, id maps and depth maps are read as.
+
+    values: (H, W) indices, grey levels or deep samples, or (H, W, C) of colour and alpha; uint8, uint16, int32 or float32. A palette's
+    indices stay indices, 1, 2 and 4 bit grey counts from 0. palette: (n, 3) uint8 where there is one. frames: pictures in the file.
+    """
+
+    values: np.ndarray
+    palette: np.ndarray | None
+    bits: int
+    frames: int
+    format: str
 
 
 class _Wish(NamedTuple):
@@ -102,6 +120,28 @@ def raw_range(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> 
             raw, _ = _deep(opened, found, stream, where)
     raw = raw[..., : found.channels]
     return float(raw.min()), float(raw.max())
+
+
+@quiet
+def read_samples(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Samples:
+    """The samples of a file's first picture as stored, the right way up. Raises DataError as `read_image` does."""
+    where = os.fspath(path)
+    with image_file.open_regular(path) as file:
+        stream = _whole(file, where)
+        with coded(where, stream):
+            opened, found = open_header(stream, where, max_pixels)
+            if isinstance(opened, jpeg.JpegHeader):
+                stream.seek(0)
+                opened = Image.open(stream, formats=("JPEG",))
+            if found.bits > 8:
+                values, palette = _deep(opened, found, stream, where)[0], None
+            else:
+                _load(opened, found, stream, where)
+                values, palette = pixels.as_stored(opened, found.bits)
+            found = with_frames(opened, found, where, stream.seek(0, os.SEEK_END))
+            turned = pixels.orient(values, 1 if found.format == "TIFF" else found.orientation)
+            single = turned[..., 0] if turned.ndim == 3 and turned.shape[2] == 1 else turned
+            return Samples(np.ascontiguousarray(single), palette, found.bits, found.frames, found.format)
 
 
 def _whole(file: BinaryIO, where: str) -> BinaryIO:

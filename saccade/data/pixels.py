@@ -52,6 +52,27 @@ def shallow(image: Image.Image) -> tuple[np.ndarray, bool]:
     return pixels, transparent
 
 
+def as_stored(image: Image.Image, bits: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Samples of up to 8 bits, not scaled or mixed, and the palette (n, 3) that indices point into: 1 bit is 0 and 1, 4 bit grey 0 to 15.
+
+    >>> as_stored(Image.new("1", (1, 1), 1), 1)[0].item()
+    1
+    """
+    palette = None
+    if image.mode in ("P", "PA") and image.palette is not None:
+        palette = np.array(image.getpalette("RGB") or (), np.uint8).reshape(-1, 3)
+    if image.mode not in ("1", "L", "P", "PA", "LA", "RGB", "RGBA"):
+        return shallow(image)[0], None
+    values = np.asarray(image)
+    if image.mode == "1":
+        return values.astype(np.uint8), None
+    if image.mode == "PA":
+        return values[..., 0], palette
+    if image.mode == "L" and bits in (2, 4):
+        return values // np.uint8(255 // (2**bits - 1)), None
+    return values, palette
+
+
 def _bands(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
     rows = max(1, _BAND // image.width)
     if rows >= image.height:
