@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 from xml.etree.ElementTree import Element, ParseError, XMLParser, XMLPullParser
 
 from saccade.errors import DataError, displayable
@@ -65,7 +66,8 @@ def children(data: bytes, where: str) -> Iterator[Element]:
 
 def _events(text: str, where: str) -> Iterator[tuple[str, Element, int]]:
     """(start or end, element, its depth from 1) one after another."""
-    parser, depth = XMLPullParser(("start", "end")), 0
+    parser: Any = XMLPullParser(("start", "end"))
+    depth = 0
     for first in range(0, len(text) + 1, _PIECE):
         try:
             parser.feed(text[first : first + _PIECE])  # as text: the encoding that the document declares is not looked at again
