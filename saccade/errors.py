@@ -70,7 +70,7 @@ CODES: dict[str, Code] = {
     "ANN-BOX-CLIP": Code("fixed", "a box stands over the edge of its image and is cut there", "nothing to do; the file is unchanged"),
     "ANN-BOX-SMALL": Code("warn", "a box is less than one pixel wide or high and is left out", "remove it, or label it again"),
     "ANN-BOX-DUP": Code("warn", "the same object is listed twice in one image and is used once", "remove the second one"),
-    "ANN-FIELD": Code("error", "a field of the label file is missing or of the wrong type", "correct it, or export the file again; the image is skipped meanwhile"),
+    "ANN-FIELD": Code("error", "a field of the label file is missing or of the wrong type", "export the file again; the image is skipped meanwhile"),
     "ANN-POLYGON": Code("error", "an outline has fewer than three corners", "remove it, or draw it again; the image is skipped meanwhile"),
     "ANN-POINT-OUT": Code("error", "a point lies outside of its image", "check the image's size and the point's units; the image is skipped meanwhile"),
     "ANN-MASK": Code("error", "a mask stored in the label file cannot be read", "export the file again; the image is skipped meanwhile"),

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from saccade.data.dataset import ImageDataset
-from saccade.data.formats import folder, idx, images, table
+from saccade.data.formats import createml, folder, idx, images, label_studio, label_studio_write, labelme, labelme_write, table
 from saccade.data.formats.pictures import Pictures
 from saccade.data.formats.source import Found, Source
 from saccade.errors import Problem
@@ -32,6 +32,11 @@ class Format(NamedTuple):
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {  # in the order they are tried: with two layouts in one folder the table wins
         "table": Format(table.detect, table.load, "a .csv or .tsv with a path and a label column"),
+        "label_studio": Format(
+            label_studio.detect, label_studio.load, "a JSON export of Label Studio", save=label_studio_write.save, holds=label_studio_write.HOLDS
+        ),
+        "createml": Format(createml.detect, createml.load, "CreateML's JSON", save=createml.save, holds=createml.HOLDS),
+        "labelme": Format(labelme.detect, labelme.load, "LabelMe JSON files beside the images", save=labelme_write.save, holds=labelme_write.HOLDS),
         "idx": Format(idx.detect, idx.load, "IDX files in pairs (train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz)"),
         "folder": Format(folder.detect, folder.load, "one folder of images a class, perhaps inside train, val and test"),
         "images": Format(images.detect, images.load, "images without labels", asked=True),
