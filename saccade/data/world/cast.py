@@ -1,0 +1,232 @@
+"""Rays against solids: the nearest surface of every pixel, what lies there, and which points a light cannot reach.
+
+A solid is tested only where its box in the image is, a shadow only where the balls around a thing and around its solids are met, so
+that the cost follows what is seen and not pixels times objects. Every operation is elementwise or a minimum: the result depends
+neither on the number of threads nor on how many scenes are drawn together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saccade.data.world.pack import NEAREST, Packed
+from saccade.data.world.solids import KINDS, Vector, gradient, interval, root
+
+_BITS = 20  # of the number of a solid, below the bits of its distance
+NOTHING = (1 << _BITS) - 1
+"""The solid of a ray that meets none."""
+_NONE = (0x4E6E6B28 << _BITS) | NOTHING  # the bits of FAR
+_LIFT = 1e-3  # of the distance: how far a point is lifted off its surface before it looks for the light
+
+
+Spot = tuple[float, float]
+MIDDLE: Spot = (0.5, 0.5)
+
+
+class Hits(NamedTuple):
+    """The nearest surface along each of R rays. depth: (R,) metres along the optical axis, and solid: (R,) int64;
+    FAR and NOTHING where there is none."""
+
+    depth: Tensor
+    solid: Tensor
+
+
+class Candidates(NamedTuple):
+    """Pairs of a ray and a solid that meet: pixel (K,) int64 over the batch, solid (K,) int64, near and far (K,) depths."""
+
+    pixel: Tensor
+    solid: Tensor
+    near: Tensor
+    far: Tensor
+
+
+def where(mask: Tensor) -> Tensor:
+    """The places (k,) int64 where a mask holds."""
+    if mask.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero(mask.numpy()))
+    return mask.nonzero().squeeze(1)
+
+
+def above(values: Tensor) -> Tensor:
+    """The places (k,) int64 of the numbers above 0."""
+    if values.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero(values.numpy() > 0))
+    return (values > 0).nonzero().squeeze(1)
+
+
+def take(values: Tensor, places: Tensor) -> Tensor:
+    """The entries of a column at these places; several times faster than `values[places]`."""
+    return values.index_select(0, places)
+
+
+def owners(counts: Tensor) -> Tensor:
+    """0 as often as counts[0] says, then 1 as often as counts[1] says, and so on: (sum of counts,) int64."""
+    if counts.device.type == "cpu":
+        return torch.from_numpy(np.repeat(np.arange(len(counts)), counts.numpy()))
+    return torch.repeat_interleave(counts)
+
+
+def _pairs(packed: Packed) -> tuple[Tensor, Tensor, Tensor, list[int]]:
+    """Every pixel inside of the bounds of every solid: (solid, column, row), and where those of each kind begin."""
+    x0, y0, x1, y1 = packed.bounds.T
+    width = x1 - x0
+    counts = width * (y1 - y0)
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    table = torch.from_numpy(np.stack([ends[:-1], np.maximum(width, 1), x0, y0]).astype(np.int32)).to(packed.device)
+    solid = owners(torch.from_numpy(counts).to(packed.device))
+    before, wide, left, top = table.index_select(1, solid)
+    place = torch.arange(len(solid), device=packed.device, dtype=torch.int32) - before
+    row = ((place.to(torch.float32) + 0.5) / wide.to(torch.float32)).to(torch.int32)  # exact: fewer than 2^22 rays in a solid's bounds
+    return solid, place - row * wide + left, row + top, [int(ends[first]) for first, _ in packed.spans] + [int(ends[-1])]
+
+
+def meet(packed: Packed, at: Spot = MIDDLE) -> Candidates:
+    """All pairs of a ray and a solid that meet in front of the camera, hidden or not. at: where in its pixel each ray goes through."""
+    h, w = packed.size
+    solid, column, row, edges = _pairs(packed)
+    table = packed.pixel.index_select(1, solid)
+    x, y = column.to(torch.float32) + at[0], row.to(torch.float32) + at[1]
+    along = [table[3 * i] * x + table[3 * i + 1] * y + table[3 * i + 2] for i in range(3)]
+    near, far = _intervals(edges, list(table[9:12]), along, list(table[12:15]))
+    kept = above(torch.minimum(far - near, near - NEAREST))
+    solid = take(solid, kept)
+    pixel = take(row * w + column, kept).to(torch.int64)
+    if packed.count > 1:
+        pixel = pixel + take(packed.scene, solid) * (h * w)
+    return Candidates(pixel, solid, take(near, kept), take(far, kept))
+
+
+def _intervals(edges: Sequence[int], start: list[Tensor], along: list[Tensor], size: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Where rays are inside of solids whose kinds follow each other, kind k at places edges[k]..edges[k + 1]."""
+    found = []
+    for kind in range(len(KINDS)):
+        span = slice(edges[kind], edges[kind + 1])
+        if span.start < span.stop:
+            o, d, s = ((v[0][span], v[1][span], v[2][span]) for v in (start, along, size))
+            found.append(interval(kind, o, d, s))
+    if not found:
+        return start[0], start[0]
+    return torch.cat([near for near, _ in found]), torch.cat([far for _, far in found])
+
+
+def _by_kind(packed: Packed, solid: Tensor) -> tuple[Tensor, list[int]]:
+    """Places of the solids sorted by kind, and where each kind begins and ends. NOTHING is left out."""
+    groups = [where((solid >= first) & (solid < last)) if last > first else solid[:0] for first, last in packed.spans]
+    edges = np.cumsum([0, *(len(group) for group in groups)])
+    return torch.cat(groups), edges.tolist()
+
+
+def nearest(packed: Packed, met: Candidates) -> Hits:
+    """The nearest of the pairs along each ray; of two at the same depth the solid with the lower number."""
+    key = (met.near.view(torch.int32).to(torch.int64) << _BITS) | met.solid
+    best = torch.full((packed.rays,), _NONE, dtype=torch.int64, device=packed.device)
+    best.scatter_reduce_(0, met.pixel, key, "amin")
+    depth = (best >> _BITS).to(torch.int32).view(torch.float32)
+    solid = best & ((1 << _BITS) - 1)
+    return Hits(depth, solid)
+
+
+class Surface(NamedTuple):
+    """The k rays that meet something, grouped by kind of solid. pixel, solid: (k,) int64. depth: (k,). point, normal: camera coordinates.
+    own: the point in the solid's own coordinates, metres. scene: (k,) int64, None for a single scene."""
+
+    pixel: Tensor
+    solid: Tensor
+    depth: Tensor
+    point: Vector
+    normal: Vector
+    own: Vector
+    scene: Tensor | None
+
+
+def surface(packed: Packed, hits: Hits, at: Spot = MIDDLE) -> Surface:
+    """Points and normals of what is seen by the rays that went through `at` of their pixels."""
+    h, w = packed.size
+    pixel, edges = _by_kind(packed, hits.solid)
+    solid, depth = take(hits.solid, pixel), take(hits.depth, pixel)
+    scene = pixel // (h * w) if packed.count > 1 else None
+    inside = (pixel if scene is None else pixel - scene * (h * w)).to(torch.float32)
+    row = (inside / w + 0.5 / w).floor()
+    lens = packed.intrinsics[:, :1] if scene is None else packed.intrinsics.index_select(1, scene)
+    x = (inside - row * w + at[0] - lens[1]) * lens[0] * depth
+    y = (row + at[1] - lens[2]) * lens[0] * depth
+    m = packed.matrix.index_select(1, solid)
+    size = packed.pixel[12:].index_select(1, solid)
+    own = [m[3 * i] * x + m[3 * i + 1] * y + m[3 * i + 2] * depth + m[9 + i] for i in range(3)]
+    g = _gradients(edges, own, list(size))
+    n = [m[i] * g[0] + m[3 + i] * g[1] + m[6 + i] * g[2] for i in range(3)]
+    short = 1 / root(n[0] * n[0] + n[1] * n[1] + n[2] * n[2] + 1e-30)
+    normal = (n[0] * short, n[1] * short, n[2] * short)
+    return Surface(pixel, solid, depth, (x, y, depth), normal, (own[0] * m[12], own[1] * m[13], own[2] * m[14]), scene)
+
+
+def _gradients(edges: Sequence[int], own: list[Tensor], size: list[Tensor]) -> list[Tensor]:
+    """Directions of the normals at points of solids whose kinds follow each other."""
+    found = []
+    for kind in range(len(KINDS)):
+        span = slice(edges[kind], edges[kind + 1])
+        if span.start < span.stop:
+            p, s = ((v[0][span], v[1][span], v[2][span]) for v in (own, size))
+            found.append(gradient(kind, p, s))
+    return [torch.cat(columns) for columns in zip(*found, strict=True)] if found else own
+
+
+def shaded(packed: Packed, points: Surface, rows: Tensor, toward: Vector, distance: Tensor | None) -> Tensor:
+    """Which of the points at `rows` (r,) a light does not reach, as places in `rows`. toward: unit vectors to the light, (r,) or (1,) each.
+
+    distance: (r,) to a lamp, None for a light that is far away. A point is lifted off its surface by a thousandth of its depth.
+    """
+    lift = take(points.depth, rows) * _LIFT
+    p = [take(points.point[i], rows) + take(points.normal[i], rows) * lift for i in range(3)]
+    which, thing = _near_balls(packed, p, toward, distance, None if points.scene is None else take(points.scene, rows))
+    things = packed.things
+    number = take(things.number, thing)
+    pair = owners(number)
+    inside = torch.arange(len(pair), device=pair.device) - take(torch.cumsum(number, 0) - number, pair)
+    ray, solid = take(which, pair), take(things.solids, take(take(things.first, thing), pair) + inside)
+    balls = packed.balls.index_select(1, solid)
+    o = [balls[i] - take(p[i], ray) for i in range(3)]
+    d = [v if len(v) == 1 else take(v, ray) for v in toward]
+    along = o[0] * d[0] + o[1] * d[1] + o[2] * d[2]
+    apart = o[0] * o[0] + o[1] * o[1] + o[2] * o[2] - along * along
+    kept = above(torch.minimum(balls[3] * balls[3] - apart, along + balls[3]))
+    ray, solid = take(ray, kept), take(solid, kept)
+    order, edges = _by_kind(packed, solid)
+    ray, solid = take(ray, order), take(solid, order)
+    m, size = packed.matrix.index_select(1, solid), packed.pixel[12:].index_select(1, solid)
+    q, u = [take(v, ray) for v in p], [v if len(v) == 1 else take(v, ray) for v in toward]
+    start = [m[3 * i] * q[0] + m[3 * i + 1] * q[1] + m[3 * i + 2] * q[2] + m[9 + i] for i in range(3)]
+    way = [m[3 * i] * u[0] + m[3 * i + 1] * u[1] + m[3 * i + 2] * u[2] for i in range(3)]
+    near, far = _intervals(edges, start, way, list(size))
+    dark = torch.minimum(far - near, far)
+    return take(ray, above(dark if distance is None else torch.minimum(dark, take(distance, ray) - near)))
+
+
+def _near_balls(packed: Packed, p: list[Tensor], toward: Vector, distance: Tensor | None, scene: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Pairs (place in p, thing) where the way to the light meets the ball around a thing."""
+    things, which, owner = packed.things, [], []
+    radii = things.balls[3].tolist()
+    for number in range(packed.count):
+        here = None if scene is None else where(scene == number)
+        q = p if here is None else [take(v, here) for v in p]
+        d = toward if here is None else tuple(v if len(v) == 1 else take(v, here) for v in toward)
+        reach = None if distance is None else (distance if here is None else take(distance, here))
+        for thing in range(things.before[number], things.before[number + 1]):
+            if radii[thing] <= 0:
+                continue
+            cx, cy, cz, radius = things.balls[:, thing].tolist()
+            o = (cx - q[0], cy - q[1], cz - q[2])
+            along = o[0] * d[0] + o[1] * d[1] + o[2] * d[2]
+            apart = o[0] * o[0] + o[1] * o[1] + o[2] * o[2] - along * along
+            inside = torch.minimum(radius * radius - apart, along + radius)
+            found = above(inside if reach is None else torch.minimum(inside, reach + radius - along))
+            which.append(found if here is None else take(here, found))
+            owner.append(torch.full_like(found, thing))
+    if not which:
+        return torch.zeros(0, dtype=torch.int64, device=p[0].device), torch.zeros(0, dtype=torch.int64, device=p[0].device)
+    return torch.cat(which), torch.cat(owner)

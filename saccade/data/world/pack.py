@@ -1,0 +1,203 @@
+"""Scenes as columns of numbers: what the ray caster reads, for one scene or many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saccade.data.world.scene import TEXTURES, Scene
+from saccade.data.world.solids import CAPSULE, CONE, CYLINDER, ELLIPSOID, KINDS, PLANE
+
+GRID = 2.0**20
+"""Poses are rounded to 1 / GRID, so that the last digit of a machine's sine cannot change an image."""
+NEAREST = 1e-3
+_SIGNS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """b scenes of one size with n solids and m things in all, solids sorted by kind. Camera coordinates: x right, y down, z forward.
+
+    spans: first and last row of each kind. pixel: (15, n) float32: rows 0-8 the matrix from (x, y, 1) in pixels to the ray in the solid's
+    own coordinates, row by row; 9-11 the camera there; 12-14 its size. matrix: (15, n): rows 0-8 camera -> own vectors, 9-11 as before, 12-14 metres of an
+    own unit. bounds: (n, 4) int64 x0 y0 x1 y1 in pixels, the rays that may meet it. scene, thing, material: (n,) int64 over the batch.
+    """
+
+    count: int
+    size: tuple[int, int]
+    spans: tuple[tuple[int, int], ...]
+    pixel: Tensor
+    matrix: Tensor
+    bounds: np.ndarray
+    scene: Tensor
+    thing: Tensor
+    material: Tensor
+    balls: Tensor  # (4, n) middle in camera coordinates and radius around each solid
+    row: Tensor  # (n,) int64: the place of the solid in the scenes' own order
+    things: Things
+    intrinsics: Tensor  # (4, b) 1 / focal, cx, cy, 0
+    materials: Tensor  # (MATERIAL, number of materials)
+    axes: Tensor  # (9, b) world -> camera vectors, row by row
+    place: Tensor  # (3, b) the camera in the world
+
+    @property
+    def rays(self) -> int:
+        return self.count * self.size[0] * self.size[1]
+
+    @property
+    def device(self) -> torch.device:
+        return self.pixel.device
+
+
+@dataclass(frozen=True)
+class Things:
+    """m things: how many of each scene come before, the ball around each (4, m; radius 0 for what casts no shadow), its solids as a list
+    (`solids[first[i] : first[i] + number[i]]` are rows of the packed solids)."""
+
+    before: tuple[int, ...]
+    balls: Tensor
+    first: Tensor
+    number: Tensor
+    solids: Tensor
+
+
+def pack(scenes: Sequence[Scene], size: tuple[int, int], device: torch.device | str = "cpu") -> Packed:
+    """The columns of scenes that are drawn at one size."""
+    parts = [_solids(scene, size) for scene in scenes]
+    kinds = np.concatenate([p["kind"] for p in parts])
+    order = np.argsort(kinds, kind="stable")
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    edges = np.searchsorted(kinds[order], np.arange(len(KINDS) + 1))
+    things = np.concatenate([[0], np.cumsum([len(scene.things) for scene in scenes])])
+    materials = np.concatenate([[0], np.cumsum([len(scene.materials) for scene in scenes])])
+
+    def column(name: str, offsets: np.ndarray | None = None) -> np.ndarray:
+        columns = [p[name] if offsets is None else p[name] + offsets[i] for i, p in enumerate(parts)]
+        return np.concatenate(columns)[order]
+
+    def moved(values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(device)
+
+    matrix, start, sides = column("matrix"), column("start"), column("sides")
+    flat = matrix @ column("inverse")
+    pixel = np.concatenate([flat.reshape(-1, 9), start, sides], 1).T.astype(np.float32)
+    own = np.concatenate([matrix.reshape(-1, 9), start, column("unit")], 1).T.astype(np.float32)
+    balls = column("ball")
+    owner = column("thing", things)
+    cameras = [scene.camera for scene in scenes]
+    focal = np.array([camera.focal * size[1] for camera in cameras])
+    intrinsics = np.stack([1 / focal, np.full(len(focal), size[1] / 2), np.full(len(focal), size[0] / 2), focal]).astype(np.float32)
+    return Packed(
+        count=len(scenes),
+        size=size,
+        spans=tuple((int(edges[k]), int(edges[k + 1])) for k in range(len(KINDS))),
+        pixel=moved(pixel),
+        matrix=moved(own),
+        bounds=column("bounds"),
+        scene=moved(np.repeat(np.arange(len(scenes)), [len(p["kind"]) for p in parts])[order]),
+        thing=moved(owner),
+        material=moved(column("material", materials)),
+        balls=moved(balls.T.astype(np.float32)),
+        row=moved(order),
+        things=_things(scenes, things, owner, balls, moved),
+        intrinsics=moved(intrinsics),
+        materials=moved(_materials(scenes)),
+        axes=moved(np.stack([rounded(camera.axes()).ravel() for camera in cameras], 1).astype(np.float32)),
+        place=moved(np.stack([rounded(camera.place) for camera in cameras], 1).astype(np.float32)),
+    )
+
+
+def rounded(values: object) -> np.ndarray:
+    """Numbers on the grid that all machines agree on."""
+    exact: np.ndarray = np.round(np.asarray(values, dtype=np.float64) * GRID) / GRID
+    return exact
+
+
+def _solids(scene: Scene, size: tuple[int, int]) -> dict[str, np.ndarray]:
+    """The columns of one scene's solids, in camera coordinates."""
+    listed = [(solid, number) for number, thing in enumerate(scene.things) for solid in thing.solids]
+    kind = np.array([solid.kind for solid, _ in listed])
+    centre = rounded([solid.centre for solid, _ in listed]).reshape(-1, 3)
+    turn = rounded([solid.turn for solid, _ in listed]).reshape(-1, 3, 3)
+    sides = rounded([solid.size for solid, _ in listed]).reshape(-1, 3)
+    axes, place = rounded(scene.camera.axes()), rounded(scene.camera.place)
+    middle = np.einsum("ij,nj->ni", axes, centre - place)
+    turned = np.einsum("ij,njk->nik", axes, turn)
+    ball = kind == ELLIPSOID
+    unit = np.where(ball[:, None], sides, 1.0)
+    matrix = turned.transpose(0, 2, 1) / unit[:, :, None]
+    start = -np.einsum("nij,nj->ni", matrix, middle)
+    reach = half_sides(kind, sides)
+    radius = np.sqrt((reach * reach).sum(1))
+    radius[ball] = sides[ball].max(1)
+    radius[kind == CAPSULE] = reach[kind == CAPSULE, 2]
+    radius[kind == PLANE] = 0.0
+    corners = middle[:, None] + np.einsum("nij,ncj->nci", turned, _SIGNS * reach[:, None])
+    return {
+        "kind": kind,
+        "matrix": matrix,
+        "start": start,
+        "sides": sides,
+        "unit": unit,
+        "inverse": np.broadcast_to(np.linalg.inv(scene.camera.pixels(size)), (len(kind), 3, 3)),
+        "bounds": _bounds(corners, kind, scene.camera.pixels(size), size),
+        "ball": np.concatenate([middle, radius[:, None]], 1),
+        "thing": np.array([number for _, number in listed]),
+        "material": np.array([solid.material for solid, _ in listed]),
+    }
+
+
+def half_sides(kind: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """(n, 3) half sides of the box around each solid along its own axes."""
+    reach = sides.copy()
+    round_ = (kind == CYLINDER) | (kind == CONE) | (kind == CAPSULE)
+    reach[round_, 1] = sides[round_, 0]
+    reach[kind == CAPSULE, 2] += sides[kind == CAPSULE, 0]
+    return reach
+
+
+def _bounds(corners: np.ndarray, kind: np.ndarray, camera: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(n, 4) int64: the whole frame for planes and for what reaches behind the camera; nothing for what lies behind it."""
+    h, w = size
+    depth = corners[..., 2]
+    seen = np.maximum(depth, NEAREST)
+    x = corners[..., 0] / seen * camera[0, 0] + camera[0, 2]
+    y = corners[..., 1] / seen * camera[1, 1] + camera[1, 2]
+    found = np.stack([np.floor(x.min(1) - 0.01), np.floor(y.min(1) - 0.01), np.ceil(x.max(1) + 0.01), np.ceil(y.max(1) + 0.01)], 1)
+    found[(depth.min(1) <= NEAREST) | (kind == PLANE)] = (0, 0, w, h)
+    found[(depth.max(1) <= NEAREST) & (kind != PLANE)] = 0
+    return np.clip(found, 0, (w, h, w, h)).astype(np.int64)
+
+
+def _things(scenes: Sequence[Scene], before: np.ndarray, owner: np.ndarray, balls: np.ndarray, moved: object) -> Things:
+    assert callable(moved)
+    order = np.argsort(owner, kind="stable")
+    total = int(before[-1])
+    number = np.bincount(owner, minlength=total)
+    first = np.concatenate([[0], np.cumsum(number)[:-1]])
+    casts = np.array([thing.casts and not thing.stuff for scene in scenes for thing in scene.things], dtype=bool)
+    casts[owner[balls[:, 3] == 0]] = False
+    around = np.zeros((total, 4))
+    low, high = np.full((total, 3), np.inf), np.full((total, 3), -np.inf)
+    np.minimum.at(low, owner, balls[:, :3] - balls[:, 3:])
+    np.maximum.at(high, owner, balls[:, :3] + balls[:, 3:])
+    around[:, :3] = (low + high) / 2
+    reach = np.sqrt(((balls[:, :3] - around[owner, :3]) ** 2).sum(1)) + balls[:, 3]
+    np.maximum.at(around[:, 3], owner, reach)
+    around[:, 3] = np.where(casts, around[:, 3], 0.0)
+    return Things(tuple(int(b) for b in before), moved(around.T.astype(np.float32)), moved(first), moved(number), moved(order))
+
+
+MATERIAL = 14
+"""Rows of the materials: 0-2 colour, 3-5 second colour, 6 texture, 7 scale, 8 gloss, 9 glow, 10-12 offset, 13 free."""
+
+
+def _materials(scenes: Sequence[Scene]) -> np.ndarray:
+    rows = [(*m.colour, *m.second, TEXTURES.index(m.texture), m.scale, m.gloss, m.glow, *m.offset, 0.0) for scene in scenes for m in scene.materials]
+    table: np.ndarray = rounded(rows).reshape(-1, MATERIAL).T.astype(np.float32)
+    return table
