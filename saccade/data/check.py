@@ -9,10 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from saccade.core import Record
+from saccade.core import Record, Stored
 from saccade.data import check_sets
 from saccade.data.check_files import Depth, Finding, inspect_all
+from saccade.data.check_objects import Seen, pairs, whole
 from saccade.data.check_report import CheckReport
+from saccade.data.check_truth import checked
+from saccade.data.contents import Contents, contents, plain
 from saccade.data.dataset import ImageDataset
 from saccade.data.duplicates import merge_groups, near_groups
 from saccade.errors import Problem, UsageError
@@ -37,8 +40,9 @@ def check(
     set's. isolate: decode in child processes, so that a crash of a decoder is a finding. near: look for nearly the same
     pictures, which end in one group. progress: called with (done, total), at most twice a second.
 
-    The report's data set has only the usable records, with content hashes, groups that hold copies together, channels,
-    and for images of more than 8 bits one range of values: from the 1st percentile of their lowest to the 99th of their highest.
+    The report's data set has only the usable records, with their sizes, content hashes, groups that hold copies together, channels,
+    what was seen in truths that are files (`contents`), boxes cut at the edges of their images, and for images of more than 8 bits
+    one range of values: from the 1st percentile of their lowest to the 99th of their highest.
     """
     if threads < 1:
         raise UsageError("USE-VALUE", f"threads={threads}", fix="give at least 1")
@@ -46,20 +50,47 @@ def check(
     if max_pixels is not None:
         dataset = replace(dataset, max_pixels=max_pixels)
     depth = Depth(deep, deep and near, isolate and deep)
-    findings = inspect_all(dataset, depth, threads, _ticking(progress, len(dataset)))
-    problems = list(dataset.problems) + [problem for finding in findings for problem in finding.problems] + check_sets.split_classes(dataset)
+    findings = _paired(dataset, inspect_all(dataset, depth, threads, _ticking(progress, len(dataset))))
+    problems = list(dataset.problems) + [problem for finding in findings for problem in finding.problems]
+    labelled = "label" in dataset.spaces
+    problems += check_sets.split_classes(dataset) if labelled else []
     left = [i for i, finding in enumerate(findings) if not finding.bad]
-    records = [replace(dataset.records[i], bytes_hash=findings[i].hash) for i in left]
+    records = [replace(checked(dataset.records[i], findings[i].size, findings[i].mended), bytes_hash=findings[i].hash) for i in left]
     usable, ranges, more = _resolved(dataset, records, [findings[i] for i in left])
-    problems += more + check_sets.classes(usable.class_counts(), str(dataset.root))
+    problems += more + (check_sets.classes(usable.class_counts(), str(dataset.root)) if labelled else [])
+    problems += _whole(usable, {dataset.records[i].id: findings[i] for i in left})
     bad = {problem.image or problem.where for problem in problems if problem.severity == "error"}
+    bad |= {dataset.records[i].id for i, finding in enumerate(findings) if finding.bad}
     sizes = Counter(findings[i].size for i in left)
     return CheckReport(tuple(problems), usable, len(usable) + len(bad), len(bad), sizes, ranges, time.perf_counter() - began)
 
 
+def _paired(dataset: ImageDataset, findings: list[Finding]) -> list[Finding]:
+    """The findings with PAIR-SIZE, which only the whole set can tell, where images have second pictures."""
+    places = [i for i, finding in enumerate(findings) if "image" in finding.contents]
+    found = pairs([dataset.records[i].id for i in places], [findings[i].size for i in places], [findings[i].contents["image"] for i in places])
+    for row, problem in found.items():
+        i = places[row]
+        findings[i] = replace(findings[i], problems=(*findings[i].problems, problem))
+    return findings
+
+
+def _whole(usable: ImageDataset, findings: dict[str, Finding]) -> list[Problem]:
+    """What the truths of the usable records tell together; nothing of a data set of classification alone."""
+    if plain(usable):
+        return []
+    seen = []
+    for record in usable.records:
+        own = findings[record.id].contents
+        if record.targets.get("label") is not None:
+            own = {**own, "label": contents(record.targets["label"])}
+        seen.append(Seen(record.id, record.split, findings[record.id].size, own))
+    return whole(usable, seen)
+
+
 def _resolved(dataset: ImageDataset, records: list[Record], findings: list[Finding]) -> tuple[ImageDataset, dict[str, float], list[Problem]]:
     """The usable data set: copies grouped, doubtful labels left out, channels and range of values chosen."""
-    problems, doubtful = check_sets.copies(records, dataset.spaces["label"].names)
+    problems, doubtful = check_sets.copies(records, dataset.spaces["label"].names if "label" in dataset.spaces else ())
     problems += check_sets.group_leaks(records)
     alike = _alike(records, findings)
     problems += check_sets.near_leaks(records, alike)
@@ -73,7 +104,14 @@ def _resolved(dataset: ImageDataset, records: list[Record], findings: list[Findi
     value_range, ranges = _value_range([raw for i in left if (raw := findings[i].raw)])
     stamps = {records[i].id: seen for i in left if (seen := findings[i].stamp)}
     kept = [records[i] for i in left]
-    return dataset.with_records(kept, channels=usual, value_range=value_range, stamps=stamps, problems=()), ranges, problems
+    stored = {records[i].id: _of_files(records[i], findings[i]) for i in left if findings[i].contents}
+    held = {name: own for name, own in stored.items() if own}
+    return dataset.with_records(kept, channels=usual, value_range=value_range, stamps=stamps, contents=held, problems=()), ranges, problems
+
+
+def _of_files(record: Record, finding: Finding) -> dict[str, Contents]:
+    """The contents of the truths that are in files of their own: the others are read from the record at no cost."""
+    return {head: own for head, own in finding.contents.items() if isinstance(record.targets[head], Stored)}
 
 
 def _alike(records: Sequence[Record], findings: Sequence[Finding]) -> np.ndarray:

@@ -1,17 +1,19 @@
-"""What is found out about one file: its hash, size and tiny copy, and every problem, without letting any exception pass."""
+"""What is found out about one image and its truths: hash, size, tiny copy and every problem, without letting any exception pass."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from saccade.core import Record
+from saccade.data.check_truth import Seen, look, sized
+from saccade.data.contents import Contents
 from saccade.data.dataset import ImageDataset, Stamp, stamp
 from saccade.data.image import Picture, header, raw_range, read_image, tiny
 from saccade.errors import DataError, Problem
@@ -24,7 +26,10 @@ _AT_LEAST = (64, 64)  # the tiny copy needs no more; a JPEG decodes all its data
 
 @dataclass(frozen=True)
 class Finding:
-    """What `check` knows of one record; `copy` is its tiny copy, `raw` the extreme raw values of a deep image."""
+    """What `check` knows of one record; `copy` is its tiny copy, `raw` the extreme raw values of a deep image.
+
+    contents: the numbers of its truths by head (not of labels alone). mended: targets that were cut at the image's edge.
+    """
 
     hash: str = ""
     size: tuple[int, int] = (0, 0)
@@ -33,6 +38,8 @@ class Finding:
     raw: tuple[float, float] | None = None
     stamp: Stamp | None = None
     problems: tuple[Problem, ...] = ()
+    contents: Mapping[str, Contents] = field(default_factory=dict)
+    mended: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def bad(self) -> bool:
@@ -93,7 +100,19 @@ def inspect(record: Record, dataset: ImageDataset, depth: Depth, readers: Reader
     problems = tuple(replace(problem, where=record.id) for problem in found.problems)
     if found.size != (0, 0) and min(found.size) < SMALLEST and not found.bad:
         problems += (Problem("IMG-SIZE", record.id, f"{found.size[1]} x {found.size[0]} pixels, at least {SMALLEST} are needed"),)
-    return replace(found, problems=problems) if problems else found
+    if problems:
+        found = replace(found, problems=problems)
+    return found if found.bad else _with_truth(found, record, dataset, depth)
+
+
+def _with_truth(found: Finding, record: Record, dataset: ImageDataset, depth: Depth) -> Finding:
+    """The finding with what the record's truths say against the image's size; a class alone needs no look."""
+    turned = next((problem.got for problem in found.problems if problem.code == "IMG-EXIF"), "")
+    problems = tuple(sized(record, found.size, turned))
+    seen = look(record, found.size, dataset, depth.pixels) if not problems and set(record.targets) - {"label"} else Seen()
+    if not problems and not seen.contents and not seen.problems:
+        return found
+    return replace(found, problems=found.problems + problems + seen.problems, contents=seen.contents, mended=seen.mended)
 
 
 def _stored(record: Record, dataset: ImageDataset, depth: Depth) -> Finding:

@@ -7,16 +7,39 @@ import io
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from saccade import storage
+from saccade.data.contents import OBJECTS, amount, heads, main_head, plain, tally
 from saccade.data.dataset import ImageDataset
 from saccade.errors import SEVERITIES, DataError, Problem, Severity, UsageError, displayable
 
 _NAMED = 3
 _WIDTH = 100
 LEAKS = frozenset({"LEAK-EXACT", "LEAK-GROUP"})
+NOUNS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "label": ("label", "labels"),
+        "labels": ("yes-or-no label", "yes-or-no labels"),
+        "number": ("number", "numbers"),
+        "boxes": ("box", "boxes"),
+        "instances": ("mask", "masks"),
+        "keypoints": ("skeleton", "skeletons"),
+        "map": ("map", "maps"),
+        "points": ("dot", "dots"),
+        "depth": ("depth map", "depth maps"),
+        "image": ("pair", "pairs"),
+        "caption": ("captioned image", "captioned images"),
+        "regions": ("described region", "described regions"),
+        "graph": ("object in scene graphs", "objects in scene graphs"),
+        "boxes3d": ("box in space", "boxes in space"),
+        "tags": ("sequence", "sequences"),
+    }
+)
+"""What one truth, or object, of each head is called, and several."""
 
 
 class Count(NamedTuple):
@@ -61,10 +84,20 @@ class CheckReport:
         rows = [Count(code, problem.severity or "note", numbers[code], problem) for code, problem in first.items()]
         return {row.code: row for row in sorted(rows, key=lambda row: (SEVERITIES.index(row.severity), row.code))}
 
-    def class_counts(self) -> dict[str, dict[str, int]]:
-        """Usable images of each class by the splits that the data gives, and in `all`."""
-        parts = {split: self.dataset.class_counts(self.dataset.places(split)) for split in self.dataset.splits}
-        return {**parts, "all": self.dataset.class_counts()}
+    @cached_property
+    def head(self) -> str:
+        """The kind of truth that the report speaks of first."""
+        return main_head(self.dataset)
+
+    def class_counts(self, head: str | None = None, *, objects: bool = False) -> dict[str, dict[str, int]]:
+        """Usable images (or objects; of a map: pixels) of each class by the splits that the data gives, and in `all`; of a head, or the first."""
+        wanted = head or self.head
+        parts = {split: tally(self.dataset, wanted, self.dataset.places(split), objects=objects) for split in self.dataset.splits}
+        return {**parts, "all": tally(self.dataset, wanted, objects=objects)}
+
+    def objects(self) -> dict[str, int]:
+        """How many objects each head of the usable records has, images for the heads that have one truth an image."""
+        return {head: amount(self.dataset, head) for head in heads(self.dataset)}
 
     def gate(self, max_bad: float = 0.05, *, allow_leak: bool = False) -> None:
         """Raises DataError for the first fatal problem, and DATA-BAD when more than `max_bad` (0 to 1) of the samples cannot be used."""
@@ -95,8 +128,10 @@ class CheckReport:
             "total": self.total,
             "bad": self.bad,
             "bad_ratio": self.bad_ratio,
-            "classes": list(data.spaces["label"].names),
+            "head": self.head,
+            "classes": self._names(self.head),
             "counts": self.class_counts(),
+            "heads": {head: {"classes": self._names(head), "objects": n} for head, n in self.objects().items()},
             "channels": data.channels,
             "value_range": None if data.value_range is None else list(data.value_range),
             "ranges": dict(self.ranges),
@@ -109,6 +144,10 @@ class CheckReport:
             },
         }
 
+    def _names(self, head: str) -> list[str]:
+        space = self.dataset.spaces.get(head)
+        return [] if space is None else list(space.names)
+
     def table(self) -> list[tuple[str, str, int, str, str]]:
         """Rows to print: code, severity, number, first example, what to do."""
         return [
@@ -118,8 +157,7 @@ class CheckReport:
     def text(self, max_bad: float = 0.05) -> str:
         """The report for a reader, at most 100 columns wide."""
         data = self.dataset
-        names = len(data.spaces["label"])
-        what = f"   {data.format} · {len(data):,} images · {names} classes"
+        what = f"   {data.format} · {len(data):,} images" + self._holds()
         root = displayable(str(data.root))
         head = (root if len(root) + len(what) <= _WIDTH else "..." + root[len(what) + 3 - _WIDTH :]) + what
         lines = [head, *_wrapped(displayable(data.reason), " "), *self._statistics()]
@@ -131,13 +169,26 @@ class CheckReport:
         share = f"{self.bad:,} of {self.total:,} samples left out ({self.bad_ratio:.1%}, allowed {max_bad:.1%})"
         return "\n".join([*lines, f"{' · '.join(numbers) or 'no problems'} · {share} · {self.seconds:.1f} s"])
 
+    def _holds(self) -> str:
+        """The objects and classes of each head: ` · 4,120 boxes · 5 classes`, the classes told again only where they are others."""
+        if plain(self.dataset):
+            return f" · {len(self._names('label'))} classes"
+        said, before = "", None
+        for head, n in self.objects().items():
+            names = self._names(head)
+            said += f" · {n:,} {NOUNS[head][n != 1]}" + (f" · {len(names)} class{'es' if len(names) != 1 else ''}" if names and names != before else "")
+            before = names or before
+        return said
+
     def _statistics(self) -> list[str]:
-        """Images of each class by split, sizes, channels."""
-        lines = []
-        for split, counts in self.class_counts().items():
+        """Images, or objects, of each class by split, sizes, channels."""
+        lines, head = [], self.head
+        for split, counts in self.class_counts(objects=head in OBJECTS).items():
             shown = [f"{displayable(name)} {n:,}" for name, n in counts.items()]
             few = ", ".join(shown[:12]) + (f" and {len(shown) - 12} more classes" if len(shown) > 12 else "")
-            lines += _wrapped(f"{split:<6} {sum(counts.values()):,}: {few}", " ")
+            images = len(self.dataset) if split == "all" else len(self.dataset.places(split))
+            total = f"{sum(counts.values()):,}" if head == "label" else f"{images:,} images"
+            lines += _wrapped(f"{split:<6} {total}" + (f": {few}" if shown or head == "label" else ""), " ")
         sizes = Counter(self.sizes).most_common()
         if sizes:
             kind = "grey" if self.dataset.channels == 1 else "RGB"
@@ -146,12 +197,12 @@ class CheckReport:
         return lines
 
     def write_csv(self, path: Path) -> None:
-        """Every problem as a row of code, severity, where, got, fix; cells that a spreadsheet would run begin with an apostrophe."""
+        """A row a problem: code, severity, where, got, fix, image (where `where` is another file); cells a spreadsheet would run begin with an apostrophe."""
         out = io.StringIO(newline="")
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["code", "severity", "where", "got", "fix"])
+        writer.writerow(["code", "severity", "where", "got", "fix", "image"])
         for p in self.problems:
-            writer.writerow([harmless(cell) for cell in (p.code, p.severity or "", p.where, displayable(p.got), p.fix)])
+            writer.writerow([harmless(cell) for cell in (p.code, p.severity or "", p.where, displayable(p.got), p.fix, p.image)])
         storage.atomic_write(Path(path), out.getvalue().encode("utf-8", "backslashreplace"))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from saccade.core import Record
+from saccade.data.agreement import agree, loaded
 from saccade.data.dataset import ImageDataset
 from saccade.errors import Problem
 
@@ -32,23 +33,35 @@ def members(keys: Iterable[object]) -> list[list[int]]:
 
 
 def copies(records: Sequence[Record], names: Sequence[str]) -> tuple[list[Problem], set[int]]:
-    """DUP-EXACT, DUP-LABEL and LEAK-EXACT, and the places of the pictures whose label is in doubt."""
+    """DUP-EXACT, DUP-LABEL and LEAK-EXACT, and the places of the pictures whose label is in doubt. names: of the classes of the head `label`."""
     problems, doubtful = [], set()
     for places in members(record.bytes_hash for record in records):
         first, *others = places
-        labels = {label for i in places if (label := truth(records[i])) is not None}
-        if len(labels) > 1:
+        doubt = _doubt([records[i] for i in places], names)
+        if doubt:
             doubtful.update(places)
         for i in others:
             where, pair = records[i].id, f"the same as {records[first].id}"
-            if len(labels) > 1:
-                problems.append(Problem("DUP-LABEL", where, f"{pair}; labels {', '.join(names[k] for k in sorted(labels))}"))
+            if doubt:
+                problems.append(Problem("DUP-LABEL", where, f"{pair}; {doubt}"))
             elif records[i].split == records[first].split:
                 problems.append(Problem("DUP-EXACT", where, pair))
-        if len(labels) > 1:
+        if doubt:
             problems.append(Problem("DUP-LABEL", records[first].id, f"the same as {records[others[0]].id}"))
         problems += _across(records, places, "LEAK-EXACT", "the same as")
     return problems, doubtful
+
+
+def _doubt(records: Sequence[Record], names: Sequence[str]) -> str:
+    """What the truths of copies of one picture disagree about, empty when nothing."""
+    labels = {label for record in records if (label := truth(record)) is not None}
+    if len(labels) > 1:
+        return f"labels {', '.join(names[k] for k in sorted(labels))}"
+    for head in sorted({head for record in records for head in record.targets} - {"label"}):
+        given = [loaded(target) for record in records if (target := record.targets.get(head)) is not None]
+        if any(not agree(given[0], other) for other in given[1:]):
+            return f"different {head}"
+    return ""
 
 
 def near_leaks(records: Sequence[Record], groups: np.ndarray) -> list[Problem]:
@@ -89,9 +102,9 @@ def split_classes(dataset: ImageDataset) -> list[Problem]:
         present = {name for name, n in counts[split].items() if n}
         trained = {name for name, n in counts["train"].items() if n}
         if foreign := [name for name in counts[split] if name in present - trained]:
-            problems.append(Problem("CLS-SPLIT", split, f"{_some(foreign)} only in {split}, not in train"))
+            problems.append(Problem("CLS-SPLIT", split, f"{some(foreign)} only in {split}, not in train"))
         if present and (lacking := [name for name in counts[split] if name in trained - present]):
-            problems.append(Problem("CLS-EMPTY", split, f"{split} has no image of {_some(lacking)}"))
+            problems.append(Problem("CLS-EMPTY", split, f"{split} has no image of {some(lacking)}"))
     return problems
 
 
@@ -104,18 +117,23 @@ def classes(counts: Mapping[str, int], root: str) -> list[Problem]:
         problems.append(Problem("CLS-NONE", root))
     elif len(filled) == 1:
         problems.append(Problem("CLS-ONE", root, next(iter(filled))))
-    alike = Counter(map(_folded, counts))
-    for key in (key for key, n in alike.items() if n > 1):
-        problems.append(Problem("CLS-CASE", root, " and ".join(repr(name) for name in counts if _folded(name) == key)))
+    problems += alike_names(list(counts), root)
     if len(filled) > 1 and max(filled.values()) > _UNBALANCED * min(filled.values()):
         most, least = max(filled, key=lambda k: filled[k]), min(filled, key=lambda k: filled[k])
         problems.append(Problem("CLS-BALANCE", root, f"{most} {filled[most]:,}, {least} {filled[least]:,}"))
     return problems
 
 
+def alike_names(names: Sequence[str], root: str) -> list[Problem]:
+    """CLS-CASE: names that differ only in case, spaces or underscores."""
+    alike = Counter(map(_folded, names))
+    return [Problem("CLS-CASE", root, " and ".join(repr(name) for name in names if _folded(name) == key)) for key, n in alike.items() if n > 1]
+
+
 def _folded(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).casefold().replace("_", " ").split())
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

@@ -110,6 +110,28 @@ def all_contents(dataset: ImageDataset, head: str, places: Sequence[int] | None 
             yield Contents(known=False)
 
 
+def amount(dataset: ImageDataset, head: str) -> int:
+    """How many objects a head has, or images where it says one thing an image."""
+    held = list(all_contents(dataset, head))
+    return sum(one.objects for one in held) if head in OBJECTS else sum(one.known for one in held)
+
+
+def tally(dataset: ImageDataset, head: str, places: Sequence[int] | None = None, *, objects: bool = False) -> dict[str, int]:
+    """Images that have each class, among these places or all, or with `objects` the objects (of a map: the pixels); in the order of the classes."""
+    names = dataset.spaces[head].names if head in dataset.spaces else ()
+    if head == "label":
+        return dataset.class_counts(places)
+    counts = np.zeros(len(names), np.int64)
+    for held in all_contents(dataset, head, places) if names else ():
+        inside = held.classes < len(names)
+        ids = held.classes[inside]
+        if objects:
+            np.add.at(counts, ids, 1 if held.amounts is None else held.amounts[inside])
+        else:
+            counts[np.unique(ids)] += 1
+    return dict(zip(names, counts.tolist(), strict=True))
+
+
 def box_record(target: Any) -> Boxes | None:
     """The boxes of a target that has some, whatever its kind."""
     return target if isinstance(target, Boxes) else getattr(target, "boxes", None)
@@ -135,7 +157,7 @@ def _ids(classes: Any) -> np.ndarray:
 
 
 def _boxes(target: Boxes) -> Contents:
-    return Contents(True, _ids(target.classes), None, len(target), target.xyxy.numpy().astype(np.float64))
+    return Contents(True, _ids(target.classes), None, len(target), np.asarray(target.xyxy.numpy(), np.float64))
 
 
 def _instances(target: Instances) -> Contents:
@@ -158,7 +180,7 @@ def _map(target: SegmentationMap) -> Contents:
 
 
 def _points(target: Points) -> Contents:
-    return Contents(True, _ids(target.classes), None, len(target), points=target.xy.numpy().astype(np.float64))
+    return Contents(True, _ids(target.classes), None, len(target), points=np.asarray(target.xy.numpy(), np.float64))
 
 
 def _depth(target: DepthMap) -> Contents:
@@ -179,7 +201,7 @@ def _caption(target: Caption) -> Contents:
 
 
 def _regions(target: RegionCaptions) -> Contents:
-    return Contents(True, objects=len(target), boxes=target.xyxy.numpy().astype(np.float64), texts=target.texts)
+    return Contents(True, objects=len(target), boxes=np.asarray(target.xyxy.numpy(), np.float64), texts=target.texts)
 
 
 def _graph(target: SceneGraph) -> Contents:
@@ -188,7 +210,7 @@ def _graph(target: SceneGraph) -> Contents:
 
 
 def _boxes3d(target: Boxes3D) -> Contents:
-    flat = None if target.boxes is None else target.boxes.xyxy.numpy().astype(np.float64)
+    flat = None if target.boxes is None else np.asarray(target.boxes.xyxy.numpy(), np.float64)
     return Contents(True, _ids(target.classes), None, len(target), flat)
 
 

@@ -221,7 +221,7 @@ def test_problems_as_a_table_without_formulas(data, tmp_path):
     out = tmp_path / "out"
     run_check(data, CheckOptions(format="folder"), out=out)
     rows = list(csv.reader((out / "data_problems.csv").read_text().splitlines()))
-    assert rows[0] == ["code", "severity", "where", "got", "fix"]
+    assert rows[0] == ["code", "severity", "where", "got", "fix", "image"]
     assert ["cat/=cmd.png", "cat/\\xff.png"] == sorted(row[2] for row in rows[1:] if row[0] == "IMG-EMPTY")
     assert (out / "check.json").is_file()
     report = run_check(data / "labels.csv")
