@@ -36,7 +36,7 @@ def open_dataset(
     """
     if format is not None and format not in FORMATS:
         raise UsageError("USE-VALUE", f"format={format}", fix=nearest(format, FORMATS))
-    source = _source(Path(path), Wishes(label, path_column, group))
+    source = _source(Path(path), Wishes(label, path_column, group, format, max_pixels))
     chosen, found = _recognise(source, format)
     if chosen != "table" and (label is not None or path_column is not None):
         option = "label" if label is not None else "path_column"

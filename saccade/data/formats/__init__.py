@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from saccade.data.dataset import ImageDataset
-from saccade.data.formats import createml, folder, idx, images, label_studio, label_studio_write, labelme, labelme_write, table
+from saccade.data.formats import createml, folder, idx, images, label_studio, label_studio_write, labelme, labelme_write, masks, table
 from saccade.data.formats.pictures import Pictures
 from saccade.data.formats.source import Found, Source
 from saccade.errors import Problem
@@ -38,6 +38,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "createml": Format(createml.detect, createml.load, "CreateML's JSON", save=createml.save, holds=createml.HOLDS),
         "labelme": Format(labelme.detect, labelme.load, "LabelMe JSON files beside the images", save=labelme_write.save, holds=labelme_write.HOLDS),
         "idx": Format(idx.detect, idx.load, "IDX files in pairs (train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz)"),
+        "masks": Format(masks.detect, masks.load, "images with masks beside them (images/ and masks/, x.png and x_mask.png, a mask file an object)"),
         "folder": Format(folder.detect, folder.load, "one folder of images a class, perhaps inside train, val and test"),
         "images": Format(images.detect, images.load, "images without labels", asked=True),
     }

@@ -16,7 +16,7 @@ import numpy as np
 
 from saccade.core import EMPTY, LabelSpace, Record
 from saccade.data.formats.lookup import Lookup
-from saccade.data.image import header
+from saccade.data.image import MAX_PIXELS, header
 from saccade.data.image_file import HEAD, recognise
 from saccade.errors import DataError, Problem
 
@@ -124,11 +124,13 @@ def _looks_like_image(entry: os.DirEntry[str]) -> bool:
 
 
 class Wishes(NamedTuple):
-    """What the user says of the columns of a table."""
+    """What the user says: columns of a table, the format asked for by name, and how large a picture may be."""
 
     label: str | None = None
     path: str | None = None
     group: str | None = None
+    format: str | None = None
+    max_pixels: int = MAX_PIXELS
 
 
 @dataclass
