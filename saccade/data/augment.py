@@ -6,31 +6,50 @@ nor the number of loader threads can change them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import torch
 
-from saccade.core import Batch
+from saccade.core import LabelSpace
+from saccade.data import augment_geometry as shapes
 from saccade.errors import UsageError, nearest, unknown_name
 from saccade.ops.geometry import Geometry
-from saccade.targets import Label
 
-COLUMNS = 16  # numbers drawn for an image
+COLUMNS = 80  # numbers drawn for an image; the meaning of a column never changes, new ones come behind
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 # NTSC's luma and two chroma axes, in which a hue is an angle and a saturation a length
 YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+
+
+# the largest value of every range; the smallest is 0
+# fmt: off
+LIMITS = {
+    "rotate_deg": 180.0, "shear_deg": 60.0, "scale": 1.0, "aspect": 1.0, "translate": 1.0, "perspective": 0.3, "crop": 0.95, "crop_visible": 1.0,
+    "elastic": 0.1, "brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 1.0, "grey": 1.0, "gamma": 1.0,
+    "noise": 1.0, "blur": 20.0, "motion": 60.0, "jpeg": 1.0,
+    "erase": 1.0, "erase_probability": 1.0, "mosaic": 1.0, "min_visible": 1.0,
+}
+# fmt: on
 
 
 @dataclass(frozen=True)
 class Policy:
     """Ranges of the random changes; the defaults change nothing.
 
-    flip: mirror half of the images. rotate_deg, shear_deg: up to so much each way. scale, aspect: factors within 1/(1+v) .. 1+v.
-    translate: share of the size. brightness: added, in [0, 1] units. contrast, saturation: factors within 1/(1+v) .. 1+v.
+    flip, flip_vertical: mirror half of the images. quarter_turns: turn by none to three right angles (square inputs; others by
+    none or two). rotate_deg, shear_deg: up to so much each way. scale, aspect: factors within 1/(1+v) .. 1+v. translate: share of
+    the size. perspective: share of the size that a corner may move along each axis. crop: the share of the area that a window,
+    enlarged to the input, may leave out; crop_visible: the window shows at least this share of the box of one object, or it is drawn
+    anew. elastic: largest displacement of a smooth bend, as a share of the size. mosaic: probability that four images share an input.
+    min_visible: objects whose box shows less than this share of itself in the result are taken out of the truth.
+
+    brightness: added, in [0, 1] units. contrast, saturation, gamma: factors within 1/(1+v) .. 1+v (gamma as an exponent).
     hue: share of a full turn. grey: probability of losing all colour. noise: largest standard deviation, in [0, 1] units.
+    blur: largest standard deviation of a Gaussian, in pixels of the input; motion: largest length of a straight stroke, in pixels;
+    half of the images get each. jpeg: how coarse, 1 is quality 5; half of the images are compressed.
     erase: largest side of the rectangle cut out, as a share of the size; erase_probability: how often.
     """
 
@@ -48,22 +67,51 @@ class Policy:
     noise: float = 0.0
     erase: float = 0.0
     erase_probability: float = 0.0
+    flip_vertical: bool = False
+    quarter_turns: bool = False
+    perspective: float = 0.0
+    crop: float = 0.0
+    crop_visible: float = 0.5
+    elastic: float = 0.0
+    gamma: float = 0.0
+    blur: float = 0.0
+    motion: float = 0.0
+    jpeg: float = 0.0
+    mosaic: float = 0.0
+    min_visible: float = 0.1
 
     def __post_init__(self) -> None:
-        for name in ("scale", "aspect", "translate", "brightness", "contrast", "saturation", "hue", "grey", "noise", "erase", "erase_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError("USE-VALUE", f"augment {name} = {getattr(self, name)}, expected 0 to 1", where="--augment")
-        for name, most in (("rotate_deg", 180), ("shear_deg", 60)):
-            if not 0 <= getattr(self, name) <= most:
-                raise UsageError("USE-VALUE", f"augment {name} = {getattr(self, name)}, expected 0 to {most}", where="--augment")
+        for name in ("flip", "flip_vertical", "quarter_turns"):
+            if not isinstance(getattr(self, name), bool):
+                raise UsageError("USE-VALUE", f"augment {name} = {str(getattr(self, name))[:40]}, expected true or false", where="--augment")
+        for name, most in LIMITS.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+                raise UsageError("USE-VALUE", f"augment {name} = {str(value)[:40]}, expected 0 to {most:g}", where="--augment")
+
+    @property
+    def zoom(self) -> float:
+        """How many times more pixels a side are of use than the input has: a window is enlarged."""
+        return (1 - self.crop) ** -0.5
 
     @classmethod
     def named(cls, name: str, names: Sequence[str] = ()) -> Self:
         """A policy of the table; images are mirrored unless their classes are digits, letters or the like."""
         if name not in POLICIES:
             raise UsageError("USE-VALUE", f"{name}; {nearest(name, ['auto', *POLICIES])}", where="--augment")
-        found = cls(**POLICIES[name])
-        return replace(found, flip=found.flip and not mirrors_change(names))
+        return cls(**POLICIES[name]).unturned(mirrors_change(names))
+
+    @classmethod
+    def suited(cls, name: str, spaces: Mapping[str, LabelSpace], heads: Sequence[str] = ()) -> Self:
+        """A policy of the table for what a data set's heads say: mirrored and turned only where no answer changes by it.
+
+        heads: those without a label space, such as captions.
+        """
+        return cls.named(name).unturned(not mirrors_allowed(spaces, heads))
+
+    def unturned(self, wanted: bool = True) -> Self:
+        """The same without mirrors and quarter turns, where that is wanted."""
+        return replace(self, flip=False, flip_vertical=False, quarter_turns=False) if wanted else self
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -75,40 +123,39 @@ class Policy:
         return cls(**stored)
 
 
+# fmt: off
 POLICIES: dict[str, dict[str, Any]] = {
     "none": {},
     "light": {"flip": True, "rotate_deg": 8.0, "scale": 0.1, "aspect": 0.05, "translate": 0.05, "brightness": 0.1, "contrast": 0.1},
     "symbols": {"flip": True, "rotate_deg": 10.0, "scale": 0.1, "aspect": 0.1, "shear_deg": 6.0, "translate": 0.08},
     "default": {
-        "flip": True,
-        "rotate_deg": 15.0,
-        "scale": 0.2,
-        "aspect": 0.1,
-        "translate": 0.08,
-        "brightness": 0.2,
-        "contrast": 0.2,
-        "saturation": 0.2,
-        "hue": 0.03,
-        "erase": 0.3,
-        "erase_probability": 0.5,
+        "flip": True, "rotate_deg": 15.0, "scale": 0.2, "aspect": 0.1, "translate": 0.08, "brightness": 0.2, "contrast": 0.2, "saturation": 0.2,
+        "hue": 0.03, "erase": 0.3, "erase_probability": 0.5,
     },
     "strong": {
-        "flip": True,
-        "rotate_deg": 25.0,
-        "scale": 0.35,
-        "aspect": 0.2,
-        "shear_deg": 8.0,
-        "translate": 0.12,
-        "brightness": 0.3,
-        "contrast": 0.4,
-        "saturation": 0.4,
-        "hue": 0.06,
-        "grey": 0.1,
-        "noise": 0.05,
-        "erase": 0.4,
-        "erase_probability": 0.6,
+        "flip": True, "rotate_deg": 25.0, "scale": 0.35, "aspect": 0.2, "shear_deg": 8.0, "translate": 0.12, "brightness": 0.3, "contrast": 0.4,
+        "saturation": 0.4, "hue": 0.06, "grey": 0.1, "noise": 0.05, "erase": 0.4, "erase_probability": 0.6,
+    },
+    # boxes, masks and key points: upright, seen from near and far
+    "objects": {
+        "flip": True, "scale": 0.3, "aspect": 0.1, "translate": 0.1, "crop": 0.5, "crop_visible": 0.5, "brightness": 0.15, "contrast": 0.2, "saturation": 0.4,
+        "hue": 0.02,
+    },
+    "mosaic": {
+        "flip": True, "scale": 0.3, "aspect": 0.1, "translate": 0.1, "brightness": 0.15, "contrast": 0.2, "saturation": 0.4, "hue": 0.02, "mosaic": 0.7,
+    },
+    # what has no up and down: cells, tissue, aerial photographs
+    "cells": {
+        "flip": True, "flip_vertical": True, "quarter_turns": True, "rotate_deg": 20.0, "scale": 0.2, "shear_deg": 5.0, "elastic": 0.02, "brightness": 0.1,
+        "contrast": 0.2, "gamma": 0.3, "saturation": 0.2, "hue": 0.03,
+    },
+    # a camera that moves, at night, over a slow line
+    "camera": {
+        "flip": True, "rotate_deg": 8.0, "scale": 0.2, "translate": 0.08, "perspective": 0.08, "brightness": 0.2, "contrast": 0.3, "saturation": 0.3,
+        "gamma": 0.4, "noise": 0.06, "blur": 1.5, "motion": 9.0, "jpeg": 0.7,
     },
 }
+# fmt: on
 
 
 def mirrors_change(names: Sequence[str]) -> bool:
@@ -120,8 +167,18 @@ def mirrors_change(names: Sequence[str]) -> bool:
     plain = [name.strip().lower() for name in names]
     symbols = [name for name in plain if (name.isdigit() and len(name) <= 2) or (len(name) == 1 and name.isalpha())]
     binary = set(plain) <= {"0", "1"}  # yes and no, not the digits
-    sided = any(word in name.replace("-", "_").split("_") for name in plain for word in ("left", "right"))
+    sided = any(word in re.split(r"[-_\s]+", name) for name in plain for word in ("left", "right"))
     return sided or (not binary and len(symbols) * 2 > len(plain))
+
+
+def mirrors_allowed(spaces: Mapping[str, LabelSpace], heads: Sequence[str] = ()) -> bool:
+    """Whether a mirror image has the answers that `warp` gives it: no symbols, no sided names, no sentences, nothing in space.
+
+    Key points of left and right are exchanged by a flip, but a person's hands are not: they are mirrored only when asked for.
+    """
+    told = {"caption", "regions", "boxes3d"}.intersection([*spaces, *heads])
+    sided = any(mirrors_change(s.names) or s.pairs or mirrors_change(s.keypoints) or mirrors_change(s.relations) for s in spaces.values())
+    return not told and not sided
 
 
 def default_policy(names: Sequence[str] = ()) -> Policy:
@@ -145,26 +202,60 @@ def _mix(x: np.ndarray) -> np.ndarray:
 
 
 class Draws(NamedTuple):
-    """The random changes of a batch: matrices (n, 2, 3) on the input, colours (n, C, C+1), noise (n,), boxes (n, 4) as shares, x0 y0 x1 y1."""
+    """The random changes of a batch of n.
+
+    matrices: (n, 2, 3), or (n, 3, 3) with perspective, on the input. colours: (n, C, C+1). noise: (n,) standard deviations.
+    boxes: (n, 4) rectangles cut out, as shares, x0 y0 x1 y1. gamma: (n,) exponents. blur: (n,) standard deviations in pixels.
+    motion: (n, 2) lengths in pixels and angles. jpeg: (n,) qualities, 0 = none. bends: n grids of offsets in pixels, or None.
+    windows: (n, tries, 4) windows to crop, as shares, or None.
+    """
 
     matrices: np.ndarray
     colours: np.ndarray
     noise: np.ndarray
     boxes: np.ndarray
+    gamma: np.ndarray
+    blur: np.ndarray
+    motion: np.ndarray
+    jpeg: np.ndarray
+    bends: np.ndarray | None = None
+    windows: np.ndarray | None = None
 
     def geometry(self, i: int, size: tuple[int, int]) -> Geometry:
-        return Geometry(self.matrices[i], size)
+        """What happens to the input of row i, but for the window."""
+        return Geometry(self.matrices[i], size, None if self.bends is None else self.bends[i])
+
+    @staticmethod
+    def joined(parts: Sequence[Draws]) -> Draws:
+        """The rows of several, of one policy."""
+        fields: list[Any] = [None if found[0] is None else np.concatenate(found) for found in zip(*parts, strict=True)]
+        return Draws(*fields)
 
 
 def composed(after: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """(n, 2, 3) matrices `first` and then `after`, as Geometry.then does for one."""
+    """(n, 2, 3) or (n, 3, 3) matrices: `first` (n, 2, 3) and then `after`, as Geometry.then does for one."""
+    if after.shape[1] == 3:
+        return after @ np.concatenate([first, np.broadcast_to([[[0.0, 0.0, 1.0]]], (len(first), 1, 3))], 1)
     linear = after[:, :, :2] @ first[:, :, :2]
     return np.concatenate([linear, after[:, :, :2] @ first[:, :, 2:] + after[:, :, 2:]], 2)
 
 
 def draw(policy: Policy, u: np.ndarray, size: tuple[int, int], channels: int) -> Draws:
     """The changes that uniform numbers (n, COLUMNS) mean for inputs of a size (h, w)."""
-    return Draws(_matrices(policy, u, size), _colours(policy, u, channels), policy.noise * u[:, 11] if policy.noise else np.zeros(len(u)), _boxes(policy, u))
+    n = len(u)
+    some = (u[:, 21] < 0.5, u[:, 23] < 0.5, u[:, 26] < 0.5)
+    return Draws(
+        shapes.matrices(policy, u, size),
+        _colours(policy, u, channels),
+        policy.noise * u[:, 11] if policy.noise else np.zeros(n),
+        _boxes(policy, u),
+        _factor(u[:, 19], policy.gamma) if policy.gamma else np.ones(n),
+        np.where(some[0], policy.blur * u[:, 20], 0.0),
+        np.stack([np.where(some[1], policy.motion * u[:, 22], 0.0), np.pi * u[:, 24]], 1),
+        np.where(some[2] & (policy.jpeg > 0), np.round(100 - 95 * policy.jpeg * u[:, 25]), 0.0).astype(np.int64),
+        shapes.bends(policy.elastic, u, size) if policy.elastic else None,
+        shapes.windows(policy.crop, policy.aspect, u) if policy.crop else None,
+    )
 
 
 def _both(u: np.ndarray, reach: float) -> np.ndarray:
@@ -173,21 +264,6 @@ def _both(u: np.ndarray, reach: float) -> np.ndarray:
 
 def _factor(u: np.ndarray, reach: float) -> np.ndarray:
     return np.exp(_both(u, np.log1p(reach)))
-
-
-def _matrices(p: Policy, u: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Around the centre: mirror and scale, shear, rotate; then translate."""
-    h, w = size
-    angle, shear = np.deg2rad(_both(u[:, 1], p.rotate_deg)), np.tan(np.deg2rad(_both(u[:, 4], p.shear_deg)))
-    scale, aspect = _factor(u[:, 2], p.scale), np.sqrt(_factor(u[:, 3], p.aspect))
-    sx, sy = scale * aspect * np.where(p.flip & (u[:, 0] < 0.5), -1.0, 1.0), scale / aspect
-    cos, sin = np.cos(angle), np.sin(angle)
-    linear = np.empty((len(u), 2, 2))
-    linear[:, 0, 0], linear[:, 0, 1] = cos * sx, (cos * shear - sin) * sy
-    linear[:, 1, 0], linear[:, 1, 1] = sin * sx, (sin * shear + cos) * sy
-    centre = np.array([w / 2, h / 2])
-    shift = np.stack([_both(u[:, 5], p.translate) * w, _both(u[:, 6], p.translate) * h], 1)
-    return np.concatenate([linear, (centre - linear @ centre + shift)[:, :, None]], 2)
 
 
 def _colours(p: Policy, u: np.ndarray, channels: int) -> np.ndarray:
@@ -216,48 +292,3 @@ def _boxes(p: Policy, u: np.ndarray) -> np.ndarray:
     cut = u[:, 13] < p.erase_probability
     boxes = np.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], 1).clip(0, 1)
     return np.where(cut[:, None], boxes, 0.0)
-
-
-@dataclass(frozen=True)
-class Mix:
-    """Mixing of a batch with itself: mixup (Zhang et al. 2018, section 2) and cutmix (Yun et al. 2019, equation 1), one of them a batch.
-
-    The values are the parameters of the Beta distribution of the shares; 0 = off. Truths become distributions.
-    """
-
-    mixup: float = 0.0
-    cutmix: float = 0.0
-
-    def __call__(self, batch: Batch, classes: int, seed: tuple[int, int, int]) -> Batch:
-        """The mixed batch; seed is (seed, epoch, number of the batch)."""
-        chance = np.random.default_rng([*(number % 2**64 for number in seed), 0x6D6978])
-        if not (self.mixup or self.cutmix) or len(batch) < 2:
-            return batch
-        partner = chance.permutation(len(batch))
-        cuts = bool(self.cutmix) and (not self.mixup or chance.random() < 0.5)
-        alpha = self.cutmix if cuts else self.mixup
-        share = float(chance.beta(alpha, alpha))
-        inputs = batch.inputs
-        if cuts:
-            h, w = inputs.shape[-2:]
-            side = np.sqrt(1 - share)
-            cy, cx = chance.random() * h, chance.random() * w
-            top, bottom = (int(np.clip(v, 0, h)) for v in (cy - side * h / 2, cy + side * h / 2))
-            left, right = (int(np.clip(v, 0, w)) for v in (cx - side * w / 2, cx + side * w / 2))
-            inputs = inputs.clone()
-            inputs[..., top:bottom, left:right] = batch.inputs[partner][..., top:bottom, left:right]
-            share = 1 - (bottom - top) * (right - left) / (h * w)
-        else:
-            inputs = torch.lerp(batch.inputs[partner], inputs, share)
-        targets = {head: [_mixed(a, given[j], share, classes) for a, j in zip(given, partner, strict=True)] for head, given in batch.targets.items()}
-        return Batch(inputs, batch.sizes, targets, batch.meta)
-
-
-def _mixed(a: Label | None, b: Label | None, share: float, classes: int) -> Label | None:
-    """The mixture of two truths; None where one is missing."""
-    if a is None or b is None or not (a.known and b.known):
-        return None
-    whole = torch.zeros(classes)
-    for label, weight in ((a, share), (b, 1 - share)):
-        whole += weight * (label.probabilities if label.probabilities is not None else torch.nn.functional.one_hot(torch.tensor(label.index), classes))
-    return Label(a.index if share >= 0.5 else b.index, whole)

@@ -13,18 +13,19 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
-from saccade.core import Batch, Dataset, Meta
-from saccade.data.augment import Draws, Mix, Policy, composed, draw, uniforms
+from saccade.core import Batch, Dataset, Stored
+from saccade.data import mosaic
+from saccade.data.augment import Policy, uniforms
+from saccade.data.augment_mix import Mix
 from saccade.data.crew import LEAVE_S, Crew
-from saccade.data.preprocess import SHRINKS, Preprocess, centred, scales
+from saccade.data.degrade import Degrade
+from saccade.data.loader_inputs import Inputs, Sample
+from saccade.data.preprocess import Preprocess
 from saccade.errors import DataError, Problem, ResourceError, UsageError
-from saccade.ops.geometry import Geometry
 
 CACHE_LIMIT, CACHE_SHARE = 2_000_000_000, 0.25  # bytes; share of the memory that is free
 PATIENCE_S = 120.0
@@ -37,7 +38,12 @@ class Loader:
     quarter of the free memory, whichever is less; used only when all pictures fit. What a batch holds never depends on it.
     A picture that cannot be read is left out of its batch and noted in `problems`; in order, a batch without any is left out
     too. A last batch of one joins the one before when shuffled, because batch norm cannot learn from a single image.
-    patience_s: how long the threads may be at one picture; without threads nobody watches.
+    patience_s: how long the threads may be at one picture; without threads nobody watches. degrade: the input is made from the
+    clean picture, which is the truth of the head `image`.
+
+    A batch holds every head of the data set, a list of one target a sample: moved into the input's pixels, None where there is
+    none. `Meta` tells of the whole image where a head's truth follows the geometry; where none does, the size of an image that
+    was never checked is that of the pixels read, because finding out costs a look at the file.
     """
 
     def __init__(
@@ -48,6 +54,7 @@ class Loader:
         batch_size: int,
         policy: Policy | None = None,
         mix: Mix | None = None,
+        degrade: Degrade | None = None,
         shuffle: bool = False,
         seed: int = 0,
         threads: int = 2,
@@ -64,10 +71,15 @@ class Loader:
         self._known: set[int] = set()
         self._pictures: dict[int, np.ndarray] = {}
         self._kept = 0  # bytes of them
-        self._fits: dict[tuple[int, int], Geometry] = {}
+        self._truths: dict[int, dict[str, Any]] = {}  # those that were loaded from files
+        self._sizes: dict[int, tuple[int, int]] = {}
         self._at: dict[int, tuple[str, float]] = {}  # batch -> the image being read for it, since when
         self._budget = _cache_budget() if cache_bytes is None else cache_bytes
-        self.caches, self.cache_note = _fits(dataset, preprocess, self._budget)
+        self._zoom = 1.0 if policy is None else policy.zoom
+        self.caches, self.cache_note = _fits(dataset, preprocess, self._zoom, self._budget)
+        self.heads = heads_of(dataset)
+        _require_suited(self.heads, preprocess, policy, mix, degrade)
+        self.inputs = Inputs(preprocess, policy, degrade, self.heads, seed, len(dataset))
 
     def __len__(self) -> int:
         return len(self._bounds())
@@ -128,74 +140,56 @@ class Loader:
         """The pixels of a record, reduced to what the input needs. Raises DataError."""
         found = self._pictures.get(place)
         if found is None:
-            found = self.preprocess.shrink(self.dataset.read(place, self.preprocess.size))
-            if self.caches and self._kept + found.nbytes <= self._budget:
-                self._kept += found.nbytes  # two threads may forget one another's picture here: the budget is not that exact
+            found = self.preprocess.shrink(self.dataset.read(place, self.preprocess.reading(self._zoom)), self._zoom)
+            if self._keeps(found.nbytes):
                 self._pictures[place] = found
         return found
 
+    def _keeps(self, size: int) -> bool:
+        """Whether so many bytes more may be kept; two threads may forget one another's here, the budget is not that exact."""
+        if not self.caches or self._kept + size > self._budget:
+            return False
+        self._kept += size
+        return True
+
+    def sample(self, place: int) -> Sample:
+        """A record with its picture and its truths. Raises DataError."""
+        pixels, record = self.picture(place), self.dataset.records[place]
+        if not self.inputs.moves:
+            read = (pixels.shape[0], pixels.shape[1])
+            return Sample(place, record.id, pixels, dict(record.targets), record.size or read)
+        size = self._sizes.get(place)
+        if size is None:
+            size = self._sizes[place] = self.dataset.size(place)
+        truth = self._truths.get(place)
+        if truth is None:
+            truth = self.dataset.truth(place)
+            if any(isinstance(target, Stored) for target in record.targets.values()) and self._keeps(size[0] * size[1]):
+                self._truths[place] = truth
+        return Sample(place, record.id, pixels, truth, size)
+
     def _batch(self, epoch: int, number: int, places: np.ndarray) -> Batch | None:
-        pictures, good = [], []
-        for row, place in enumerate(places):
-            self._at[number] = self.dataset.records[place].id, time.monotonic()
-            try:
-                pictures.append(self.picture(int(place)))
-                good.append(row)
-            except DataError as problem:
-                self._note(int(place), problem)
-        self._at.pop(number, None)
-        if not pictures and not self.shuffle:
+        samples = [sample for place in places if (sample := self._read(number, int(place))) is not None]
+        if not samples and not self.shuffle:
+            self._at.pop(number, None)
             return None
-        if not pictures:
+        if not samples:
             raise DataError("DATA-BAD", f"none of {len(places)} images can be read", where=self.dataset.records[places[0]].id)
-        places, size = places[good], self.preprocess.size
-        drawn = None
-        if self.policy is not None:
-            drawn = draw(self.policy, uniforms(self.seed, epoch, places), size, pictures[0].shape[2])
-        inputs, geometries = self._inputs(pictures, drawn, epoch, places)
-        batch = Batch(inputs, torch.tensor([size] * len(places)), *self._truth(places, pictures, geometries))
-        if self.mix is not None:
-            return self.mix(batch, len(self.dataset.spaces["label"]), (self.seed, epoch, number))
-        return batch
+        good = {sample.place: sample for sample in samples}
+        for place in sorted(self.inputs.needed(np.array(list(good)), epoch)):
+            good[place] = self._read(number, place) or samples[0]
+        self._at.pop(number, None)
+        batch = self.inputs.batch(samples, epoch, good)
+        return batch if self.mix is None else self.mix(batch, self.dataset.spaces, (self.seed, epoch, number))
 
-    def _inputs(self, pictures: list[np.ndarray], drawn: Draws | None, epoch: int, places: np.ndarray) -> tuple[Tensor, list[Geometry]]:
-        """(n, C, h, w) in [0, 1], channels last in memory, and how each picture came there."""
-        size, depth = self.preprocess.size, pictures[0].shape[2]
-        out = np.empty((len(pictures), *size, depth), np.float32)
-        fits = [self._fit(pixels.shape[:2]) for pixels in pictures]
-        if drawn is None:
-            for i, (pixels, fit) in enumerate(zip(pictures, fits, strict=True)):
-                np.divide(self.preprocess.warp(pixels, fit), _unit(pixels), out=out[i], dtype=np.float32, casting="unsafe")
-            return torch.from_numpy(out).permute(0, 3, 1, 2), fits
-        geometries = [Geometry(m, size) for m in composed(drawn.matrices, np.stack([fit.matrix for fit in fits]))]
-        matrices, border = np.stack([g.matrix for g in geometries]), self.preprocess.border
-        shrinks, indexed = np.minimum(*scales(matrices)) < SHRINKS, centred(matrices)
-        colours = drawn.colours.astype(np.float32)
-        for i, pixels in enumerate(pictures):
-            warped = self.preprocess.warp(pixels, geometries[i], border) if shrinks[i] else self.preprocess.moved(pixels, indexed[i], border)
-            if depth == 1:
-                np.multiply(warped.reshape(*size, 1), colours[i, 0, 0] / _unit(pixels), out=out[i], dtype=np.float32, casting="unsafe")
-            else:
-                colours[i, :, :-1] /= _unit(pixels)
-                cv2.transform(warped.astype(np.float32), colours[i], dst=out[i])
-        if depth == 1:
-            out += colours[:, 0, 1][:, None, None, None]
-        _finish(out, drawn, self.seed, epoch, places)
-        return torch.from_numpy(out).permute(0, 3, 1, 2), geometries
-
-    def _fit(self, shape: tuple[int, int]) -> Geometry:
-        """The geometry of a picture without any change, kept for each shape."""
-        found = self._fits.get(shape)
-        if found is None:
-            found = self._fits[shape] = self.preprocess.geometry(shape)
-        return found
-
-    def _truth(self, places: np.ndarray, pictures: list[np.ndarray], geometries: list[Geometry]) -> tuple[dict[str, list[object]], list[Meta]]:
-        records = [self.dataset.records[p] for p in places]
-        heads = list(self.dataset.spaces)
-        given = {head: [t if (t := r.targets.get(head)) is None else t.warp(g) for r, g in zip(records, geometries, strict=True)] for head in heads}
-        meta = [Meta(r.id, (p.shape[0], p.shape[1]), g) for r, p, g in zip(records, pictures, geometries, strict=True)]
-        return given, meta
+    def _read(self, number: int, place: int) -> Sample | None:
+        """The sample for a batch; None, and a note, when it cannot be read."""
+        self._at[number] = self.dataset.records[place].id, time.monotonic()
+        try:
+            return self.sample(place)
+        except DataError as problem:
+            self._note(place, problem)
+            return None
 
     def _note(self, place: int, problem: DataError) -> None:
         if place not in self._known:
@@ -203,21 +197,25 @@ class Loader:
             self.problems.append(problem.problem())
 
 
-def _unit(pixels: np.ndarray) -> float:
-    """What white is."""
-    return 255.0 if pixels.dtype == np.uint8 else 1.0
+def heads_of(dataset: Dataset) -> tuple[str, ...]:
+    """The heads that have class names, in that order, and then those that records have besides."""
+    return tuple({**dict.fromkeys(dataset.spaces), **dict.fromkeys(head for record in dataset.records for head in record.targets)})
 
 
-def _finish(out: np.ndarray, drawn: Draws, seed: int, epoch: int, places: np.ndarray) -> None:
-    """Noise, rectangles cut out (filled with the image's mean), and back into [0, 1]; in place."""
-    for i in np.flatnonzero(drawn.noise):
-        chance = np.random.Generator(np.random.Philox(key=np.array([((seed << 32) + epoch) % 2**64, places[i]], np.uint64)))
-        out[i] += chance.standard_normal(out[i].shape, np.float32) * np.float32(drawn.noise[i])
-    h, w = out.shape[1:3]
-    for i in np.flatnonzero(drawn.boxes[:, 2] > drawn.boxes[:, 0]):
-        x0, y0, x1, y1 = np.round(drawn.boxes[i] * (w, h, w, h)).astype(int)
-        out[i, y0:y1, x0:x1] = out[i].mean((0, 1))
-    np.clip(out, 0, 1, out=out)
+def _require_suited(heads: tuple[str, ...], preprocess: Preprocess, policy: Policy | None, mix: Mix | None, degrade: Degrade | None) -> None:
+    """Raises UsageError for a choice that means nothing for these truths or beside another choice."""
+    if mix is not None:
+        mix.suits(heads)
+    if policy is not None and policy.mosaic and (others := [head for head in heads if head not in mosaic.HEADS]):
+        got = f"mosaic puts {', '.join(mosaic.HEADS)} side by side, and the data have {', '.join(others)}"
+        raise UsageError("USE-OPTION", got, where="--augment", fix="set mosaic to 0")
+    if degrade is None:
+        return
+    if "image" in heads:
+        raise UsageError("USE-OPTION", "the data have clean pictures of their own, nothing needs to be degraded", where="--degrade", fix="leave it out")
+    if preprocess.whitening is not None or mix is not None:
+        raise UsageError("USE-OPTION", "degraded pictures are neither whitened nor mixed", where="--degrade", fix="leave the other out")
+    degrade.size(preprocess.size)
 
 
 def _cache_budget() -> int:
@@ -232,12 +230,12 @@ def _cache_budget() -> int:
     return max(0, min(CACHE_LIMIT, int(CACHE_SHARE * free)))
 
 
-def _fits(dataset: Dataset, preprocess: Preprocess, budget: int) -> tuple[bool, str]:
+def _fits(dataset: Dataset, preprocess: Preprocess, zoom: float, budget: int) -> tuple[bool, str]:
     """Whether every picture, reduced to what the input needs, fits into so many bytes; and the sentence that says so."""
     each = 0
     for place in np.linspace(0, len(dataset) - 1, min(5, len(dataset))).astype(int):
         try:
-            each = max(each, preprocess.shrink(dataset.read(int(place), preprocess.size)).nbytes)
+            each = max(each, preprocess.shrink(dataset.read(int(place), preprocess.reading(zoom)), zoom).nbytes)
         except DataError:
             continue
     need = each * len(dataset)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Literal, Self
 
 import cv2
@@ -12,23 +12,37 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from saccade.data.warp import bent, centred, local_scales, moved
+from saccade.data.whiten import Whitening
 from saccade.errors import ModelError, nearest, unknown_name
 from saccade.ops.geometry import Geometry
 
 cv2.setNumThreads(1)  # the loader's threads work on different images; more of them on one image only get in their way
 
-Mode = Literal["stretch", "letterbox", "cover"]
+Mode = Literal["stretch", "letterbox", "cover", "pad"]
+MULTIPLE = 32  # pixels: a batch of padded inputs is as large as its largest, rounded up to so many
 SHRINKS = 0.6  # below this scale a bilinear warp would alias: the picture is reduced by its area average first
 EXPECTED = {"size": "two whole numbers (h, w) above 0", "channels": "a whole number above 0", "fill": "0 to 1", "value_range": "two numbers, the smaller first"}
-MODES = {"stretch": Geometry.resize, "letterbox": Geometry.letterbox, "cover": Geometry.cover}
+
+
+def padded(source: tuple[int, int], target: tuple[int, int]) -> Geometry:
+    """One factor for both axes, to the nearest whole pixel; the source is at the top left and the rest of the target is padding."""
+    scale = min(target[0] / source[0], target[1] / source[1])
+    extent = tuple(max(1, min(whole, round(scale * side))) for side, whole in zip(source, target, strict=True))
+    return Geometry(Geometry.resize(source, (extent[0], extent[1])).matrix, target)
+
+
+MODES = {"stretch": Geometry.resize, "letterbox": Geometry.letterbox, "cover": Geometry.cover, "pad": padded}
 
 
 @dataclass(frozen=True)
 class Preprocess:
     """Size and fit of the input, and what stands where there is no picture.
 
-    size: (h, w) of the input. mode: stretch (each axis by its own factor), letterbox (all of the picture, the rest is fill) or
-    cover (the input is full, what stands over is cut). fill: grey in [0, 1]. value_range: what deeper images were scaled by.
+    size: (h, w) of the input. mode: stretch (each axis by its own factor), letterbox (all of the picture in the middle, the rest
+    is fill), cover (the input is full, what stands over is cut) or pad (all of the picture at the top left, the rest is padding
+    that networks are told of, and a batch is no larger than its largest picture needs). fill: grey in [0, 1]. value_range:
+    what deeper images were scaled by. whitening: what is done to the values last, None for nothing.
     """
 
     size: tuple[int, int]
@@ -36,6 +50,7 @@ class Preprocess:
     mode: Mode = "stretch"
     fill: float = 114 / 255
     value_range: tuple[float, float] | None = None
+    whitening: Whitening | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in tuple(MODES):
@@ -49,19 +64,53 @@ class Preprocess:
         }
         for name in (name for name, fits in right.items() if not fits):
             raise ModelError("MODEL-ARGS", f"preprocess {name} is {str(getattr(self, name))[:60]}, expected {EXPECTED[name]}")
+        if self.whitening is not None and (problem := self.whitening.misfit(self.size, self.channels, self.mode)):
+            raise ModelError("MODEL-ARGS", f"preprocess whitening {problem}")
 
     def geometry(self, source: tuple[int, int]) -> Geometry:
         """Source pixels (a picture of the given (h, w)) -> input pixels."""
         return MODES[self.mode]((source[0], source[1]), self.size)
 
-    def shrink(self, pixels: np.ndarray) -> np.ndarray:
-        """The picture reduced (area average) until one more reduction would leave fewer pixels than the input has; never enlarged."""
+    def extent(self, source: tuple[int, int]) -> tuple[int, int]:
+        """(h, w) of the input that a picture of the given (h, w) fills, from the top left; the rest is padding. All of it unless the mode is pad."""
+        if self.mode != "pad":
+            return self.size
+        h, w = np.round(self.geometry(source).matrix[[1, 0], [1, 0]] * source).astype(int)
+        return int(h), int(w)
+
+    def shown(self, size: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
+        """`extent` of an image whose whole (h, w) and whose geometry into the input are known."""
+        if self.mode != "pad":
+            return self.size
+        w, h = np.round(geometry.points(np.array([[size[1], size[0]]]))[0]).astype(int)
+        return int(h), int(w)
+
+    def plane(self, extents: Sequence[tuple[int, int]]) -> tuple[int, int]:
+        """(h, w) of a batch of such extents: the largest of each side, rounded up to 32 but never above `size`."""
+        if self.mode != "pad":
+            return self.size
+        sides = [min(most, -(-max(found) // MULTIPLE) * MULTIPLE) for most, found in zip(self.size, zip(*extents, strict=True), strict=True)]
+        return sides[0], sides[1]
+
+    def shrink(self, pixels: np.ndarray, zoom: float = 1.0) -> np.ndarray:
+        """The picture reduced (area average) until one more reduction would leave fewer pixels than the input has; never enlarged.
+
+        zoom: how many times more pixels a side are to be left, for an input that may be a part of the picture.
+        """
         h, w = pixels.shape[:2]
-        factor = max(self.size[0] / h, self.size[1] / w)
-        return pixels if factor >= 1 else resized(pixels, (max(self.size[0], round(h * factor)), max(self.size[1], round(w * factor))))
+        least = self.reading(zoom)
+        factor = max(least[0] / h, least[1] / w)
+        return pixels if factor >= 1 else resized(pixels, (max(least[0], round(h * factor)), max(least[1], round(w * factor))))
+
+    def reading(self, zoom: float = 1.0) -> tuple[int, int]:
+        """(h, w) below which a picture need not be read."""
+        return (math.ceil(zoom * self.size[0]), math.ceil(zoom * self.size[1])) if zoom > 1 else self.size
 
     def apply(self, pixels: np.ndarray, geometry: Geometry, colour: np.ndarray | None = None) -> Tensor:
-        """(H, W, C) uint8, or float32 in [0, 1] -> (C, h, w) float32 in [0, 1]; colour is a C x (C+1) matrix on [0, 1] values."""
+        """(H, W, C) uint8, or float32 in [0, 1] -> (C, h, w) float32 in [0, 1] (any number once whitened).
+
+        colour: a C x (C+1) matrix on [0, 1] values.
+        """
         warped = self.warp(pixels, geometry)
         out = torch.from_numpy(warped.astype(np.float32))
         if warped.dtype == np.uint8:
@@ -69,35 +118,52 @@ class Preprocess:
         if colour is not None:
             matrix = torch.from_numpy(colour).float()
             out = (out @ matrix[:, :-1].T + matrix[:, -1]).clamp_(0, 1)
-        return out.permute(2, 0, 1).contiguous()
+        return self.whitened(out[None].numpy())[0].permute(2, 0, 1).contiguous()
+
+    def whitened(self, inputs: np.ndarray) -> Tensor:
+        """(n, h, w, C) float32 finished inputs, whitened where that is wished; the same memory where it is not."""
+        return torch.from_numpy(inputs if self.whitening is None else self.whitening.apply(inputs))
 
     def warp(self, pixels: np.ndarray, geometry: Geometry, border: int = cv2.BORDER_CONSTANT) -> np.ndarray:
-        """The pixels under a geometry, of their own type: one resize where that is all, else one affine warp, shrunk first where it reduces."""
+        """The pixels under a geometry, of their own type: one resize where that is all, else one warp, shrunk first where it reduces."""
         smaller = self.shrink(pixels)
         if smaller is not pixels:  # the loader keeps pictures shrunk: the answer must not depend on who did it
             geometry, pixels = Geometry.resize(smaller.shape[:2], pixels.shape[:2]).then(geometry), smaller
+        return self.placed(pixels, geometry, border)
+
+    def placed(self, pixels: np.ndarray, geometry: Geometry, border: int = cv2.BORDER_CONSTANT) -> np.ndarray:
+        """`warp` of a picture that was shrunk to its use already: (geometry.size, C) of the pixels' own type."""
         h, w = pixels.shape[:2]
-        if np.allclose(geometry.matrix, Geometry.resize((h, w), geometry.size).matrix, rtol=0, atol=1e-9):
-            return resized(pixels, geometry.size)
-        across, down = scales(geometry.matrix)
+        fill = self.white(pixels) * self.fill
+        if geometry.affine and (extent := _resize_only(geometry, (h, w))):
+            out = resized(pixels, extent)
+            if extent != geometry.size:
+                below, right = geometry.size[0] - extent[0], geometry.size[1] - extent[1]
+                out = np.pad(out, ((0, below), (0, right), (0, 0)), constant_values=np.asarray(fill).astype(out.dtype))
+            return out
+        across, down = local_scales(geometry)
         fewer = (max(1, round(h * down)) if down < SHRINKS else h, max(1, round(w * across)) if across < SHRINKS else w)
         if fewer != (h, w):
             geometry, pixels = Geometry.resize(fewer, (h, w)).then(geometry), resized(pixels, fewer)
-        return self.moved(pixels, centred(geometry.matrix), border)
+        if geometry.bend is not None:
+            return bent(pixels, geometry, border, fill)
+        return moved(pixels, centred(geometry.matrix), geometry.size, border, fill)
 
-    def moved(self, pixels: np.ndarray, matrix: np.ndarray, border: int) -> np.ndarray:
-        """One bilinear warp by a 2x3 matrix on pixel indices (see `centred`) into the input's size."""
-        fill = (255 * self.fill if pixels.dtype == np.uint8 else self.fill,) * 4
-        out = cv2.warpAffine(pixels, matrix, self.size[::-1], flags=cv2.INTER_LINEAR, borderMode=border, borderValue=fill)
-        return out.reshape(*self.size, pixels.shape[2])
+    @staticmethod
+    def white(pixels: np.ndarray) -> float:
+        """The value of white in such pixels."""
+        return 255.0 if pixels.dtype == np.uint8 else 1.0
 
     @property
     def border(self) -> int:
         """What an augmented picture ends in: its mirror image, which leaves no edge to learn; fill where the input has some anyway."""
-        return cv2.BORDER_CONSTANT if self.mode == "letterbox" else cv2.BORDER_REFLECT_101
+        return cv2.BORDER_CONSTANT if self.mode in ("letterbox", "pad") else cv2.BORDER_REFLECT_101
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "size": list(self.size), "value_range": None if self.value_range is None else list(self.value_range)}
+        """JSON values; `whitening` only where there is some."""
+        held = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "whitening"}
+        held |= {"size": list(self.size), "value_range": None if self.value_range is None else list(self.value_range)}
+        return held if self.whitening is None else {**held, "whitening": self.whitening.to_dict()}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
@@ -108,20 +174,18 @@ class Preprocess:
             if name not in stored:
                 raise ModelError("MODEL-ARGS", f"preprocess has no {name}")
         given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+        if given.get("whitening") is not None:
+            given["whitening"] = Whitening.from_dict(given["whitening"])
         return cls(**given)
 
 
-def centred(matrix: np.ndarray) -> np.ndarray:
-    """2x3 matrices on continuous coordinates (pixel i covers [i, i+1]) as ones on pixel indices, which OpenCV takes."""
-    moved = matrix.copy()
-    moved[..., 2] += 0.5 * matrix[..., :2].sum(-1) - 0.5
-    return moved
-
-
-def scales(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How long a step of one source pixel along x, and along y, becomes under (..., 2, 3) matrices."""
-    lengths = np.sqrt((matrices[..., :2] ** 2).sum(-2))
-    return lengths[..., 0], lengths[..., 1]
+def _resize_only(geometry: Geometry, source: tuple[int, int]) -> tuple[int, int] | None:
+    """The (h, w) at the top left of the target that the whole source is scaled to, when that is all the geometry does; else None."""
+    h, w = source
+    extent = round(h * float(geometry.matrix[1, 1])), round(w * float(geometry.matrix[0, 0]))
+    if min(extent) < 1 or extent[0] > geometry.size[0] or extent[1] > geometry.size[1]:
+        return None
+    return extent if np.abs(geometry.matrix - Geometry.resize(source, extent).matrix).max() <= 1e-9 else None
 
 
 def resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -74,7 +74,7 @@ class Predictor:
 
     def answers(self, inputs: torch.Tensor, meta: Sequence[Meta]) -> list[Label]:
         """(n, C, h, w) in [0, 1] -> n labels after temperature and thresholds."""
-        sizes = torch.tensor([self.preprocess.size] * len(inputs), device=self.mode.device)
+        sizes = torch.tensor([self.preprocess.shown(m.size, m.geometry) for m in meta], device=self.mode.device)
         with torch.inference_mode(), self.mode.autocast():
             found = self.model.predict(inputs.to(self.mode.device), sizes, meta)[self.head]
         return self.postprocess.apply(found, self.space)
@@ -145,5 +145,5 @@ def _finish(predictor: Predictor, work: _Work) -> list[Result]:
         work.pixels[row] = 0  # it may have been half written
     if len(errors) == len(work.rows):
         return [Result(work.items[row], None, errors[row]) for row in work.rows]
-    labels = predictor.answers(torch.from_numpy(work.pixels).permute(0, 3, 1, 2), meta)
+    labels = predictor.answers(predictor.preprocess.whitened(work.pixels).permute(0, 3, 1, 2), meta)
     return [Result(work.items[row], None if row in errors else labels[row], errors.get(row)) for row in work.rows]

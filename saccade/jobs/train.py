@@ -18,7 +18,8 @@ from typing import Any
 import torch
 
 from saccade.core import Batch, Model
-from saccade.data.augment import Mix, Policy
+from saccade.data.augment import Policy
+from saccade.data.augment_mix import Mix
 from saccade.data.loader import Loader
 from saccade.data.open import open_dataset
 from saccade.data.preprocess import Preprocess

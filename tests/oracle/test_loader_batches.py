@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from saccade.core import LabelSpace, Record
-from saccade.data.augment import Mix, Policy
+from saccade.data.augment import Policy
+from saccade.data.augment_mix import Mix
 from saccade.data.loader import Loader
 from saccade.data.preprocess import Preprocess
 from saccade.errors import DataError, ResourceError, UsageError

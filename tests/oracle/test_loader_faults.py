@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from saccade.data.augment import Mix, Policy, uniforms
+from saccade.data.augment import Policy, uniforms
+from saccade.data.augment_mix import Mix
 from saccade.data.crew import Crew
 from saccade.data.loader import Loader
 from saccade.data.preprocess import Preprocess

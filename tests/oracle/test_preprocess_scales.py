@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from saccade.data.augment import Policy
 from saccade.data.loader import Loader
-from saccade.data.preprocess import Preprocess, resized, scales
+from saccade.data.preprocess import Preprocess, resized
+from saccade.data.warp import scales
 from saccade.errors import ModelError
 from saccade.ops.geometry import Geometry
 from tests.oracle.test_loader_batches import Arrays

@@ -1,0 +1,87 @@
+"""What augmentation does to values once every pixel is in its place: colour, gamma, blur, noise, JPEG, cut-out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from saccade.data.augment import Draws
+
+NOISE, SCALE = 0, 1  # streams of random numbers of one image
+
+
+def chance(seed: int, epoch: int, place: int, stream: int = NOISE) -> np.random.Generator:
+    """Random numbers of one image in one epoch, in any thread: a counter-based generator with its own key."""
+    key = np.array([((seed << 32) + epoch) % 2**64, place], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, stream]))
+
+
+def coloured(pixels: np.ndarray, colours: np.ndarray, white: float, out: np.ndarray) -> None:
+    """(h, w, C) pixels with their `white` value under a (C, C+1) float32 matrix on [0, 1] values, written to `out` (h, w, C) float32.
+
+    More than four channels are scaled one by one.
+    """
+    depth = pixels.shape[2]
+    if depth == 1:
+        np.multiply(pixels, colours[0, 0] / white, out=out, dtype=np.float32, casting="unsafe")
+        out += colours[0, 1]
+    elif depth <= 4:
+        colours = colours.copy()
+        colours[:, :-1] /= white
+        cv2.transform(pixels.astype(np.float32), colours, dst=out)
+    else:
+        np.multiply(pixels, np.diagonal(colours) / np.float32(white), out=out, dtype=np.float32, casting="unsafe")
+        out += colours[:, -1]
+
+
+def finish(out: np.ndarray, drawn: Draws, seed: int, epoch: int, places: np.ndarray) -> None:
+    """(n, h, w, C) float32 inputs, in place: exponents, blurs, noise, JPEG, rectangles filled with the image's mean; then back into [0, 1]."""
+    for i in np.flatnonzero(drawn.gamma != 1):
+        np.power(np.clip(out[i], 0, 1), np.float32(drawn.gamma[i]), out=out[i])
+    for i in np.flatnonzero(drawn.blur):
+        out[i] = gaussian(out[i], float(drawn.blur[i]))
+    for i in np.flatnonzero(drawn.motion[:, 0]):
+        out[i] = stroked(out[i], *drawn.motion[i])
+    for i in np.flatnonzero(drawn.noise):
+        out[i] += chance(seed, epoch, places[i]).standard_normal(out[i].shape, np.float32) * np.float32(drawn.noise[i])
+    for i in np.flatnonzero(drawn.jpeg):
+        out[i] = compressed(out[i], int(drawn.jpeg[i]))
+    h, w = out.shape[1:3]
+    for i in np.flatnonzero(drawn.boxes[:, 2] > drawn.boxes[:, 0]):
+        x0, y0, x1, y1 = np.round(drawn.boxes[i] * (w, h, w, h)).astype(int)
+        out[i, y0:y1, x0:x1] = out[i].mean((0, 1))
+    np.clip(out, 0, 1, out=out)
+
+
+def gaussian(pixels: np.ndarray, sigma: float) -> np.ndarray:
+    """(h, w, C) float32 under a Gaussian of a standard deviation in pixels; the picture is mirrored beyond its edge."""
+    return cv2.GaussianBlur(pixels, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101).reshape(pixels.shape)
+
+
+def stroked(pixels: np.ndarray, length: float, angle: float) -> np.ndarray:
+    """(h, w, C) float32 averaged along a straight stroke of a length in pixels, centred, at an angle in radians: a moving camera."""
+    side = 2 * int(np.ceil(length / 2)) + 1
+    steps = np.linspace(-length / 2, length / 2, 8 * side)
+    kernel = np.zeros((side, side))
+    x, y = side // 2 + steps * np.cos(angle), side // 2 + steps * np.sin(angle)
+    x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
+    for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        weight = (1 - np.abs(x - x0 - dx)) * (1 - np.abs(y - y0 - dy))
+        np.add.at(kernel, (np.clip(y0 + dy, 0, side - 1), np.clip(x0 + dx, 0, side - 1)), weight)
+    blurred = cv2.filter2D(pixels, cv2.CV_32F, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101)
+    return blurred.reshape(pixels.shape)
+
+
+def compressed(pixels: np.ndarray, quality: int) -> np.ndarray:
+    """(h, w, C) float32 in [0, 1] after JPEG of a quality 1..100; three channels as colour, others one by one."""
+    eight = np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+    depth = pixels.shape[2]
+    parts = [eight[..., ::-1]] if depth == 3 else [eight[..., i] for i in range(depth)]
+    done: list[Any] = []
+    for part in parts:
+        _, data = cv2.imencode(".jpg", np.ascontiguousarray(part), [cv2.IMWRITE_JPEG_QUALITY, quality])
+        done.append(cv2.imdecode(data, cv2.IMREAD_COLOR if depth == 3 else cv2.IMREAD_GRAYSCALE))
+    whole = done[0][..., ::-1] if depth == 3 else np.stack(done, -1)
+    return whole.astype(np.float32) / np.float32(255)
