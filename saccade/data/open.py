@@ -11,6 +11,8 @@ from pathlib import Path
 from saccade.core import Record
 from saccade.data.dataset import ImageDataset
 from saccade.data.formats import FORMATS
+from saccade.data.formats.archive import unpacked
+from saccade.data.formats.foreign import refuse
 from saccade.data.formats.source import Found, Source, Wishes
 from saccade.data.image import MAX_PIXELS, header
 from saccade.errors import DataError, UsageError, nearest
@@ -63,6 +65,8 @@ def _source(path: Path, wishes: Wishes) -> Source:
     try:
         if path.is_dir():
             return Source(path, wishes=wishes)
+        if path.is_file() and path.suffix.lower() == ".zip":
+            return Source(unpacked(path), wishes=wishes)
         if path.is_file():
             return Source(path.parent, path.name, wishes)
         there = path.exists()
@@ -84,9 +88,13 @@ def _recognise(source: Source, wanted: str | None) -> tuple[str, Found]:
     """The first format that fits, with what it loaded. Raises DataError DATA-LAYOUT that lists what was looked for."""
     tried = {wanted: FORMATS[wanted]} if wanted else {name: f for name, f in FORMATS.items() if not f.asked}
     for name, candidate in tried.items():
+        if name == "folder" and not wanted:
+            refuse(source, weak=False)
         plan = candidate.detect(source)
         if plan is not None:
             return name, candidate.load(source, plan)
+    if not wanted:
+        refuse(source, weak=True)
     where = str(source.root / source.only if source.only else source.root)
     files = len(source.listing.files)
     got = f"{files:,} images, but none of: " + "; ".join(f.wants for f in tried.values())

@@ -8,7 +8,22 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from saccade.data.dataset import ImageDataset
-from saccade.data.formats import createml, folder, idx, images, label_studio, label_studio_write, labelme, labelme_write, masks, table
+from saccade.data.formats import (
+    createml,
+    detection_text,
+    folder,
+    idx,
+    images,
+    label_studio,
+    label_studio_write,
+    labelme,
+    labelme_write,
+    labelme_xml,
+    masks,
+    table,
+    yolo,
+    yolo_save,
+)
 from saccade.data.formats.pictures import Pictures
 from saccade.data.formats.source import Found, Source
 from saccade.errors import Problem
@@ -36,7 +51,12 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             label_studio.detect, label_studio.load, "a JSON export of Label Studio", save=label_studio_write.save, holds=label_studio_write.HOLDS
         ),
         "createml": Format(createml.detect, createml.load, "CreateML's JSON", save=createml.save, holds=createml.HOLDS),
+        "labelme_xml": Format(labelme_xml.detect, labelme_xml.load, "LabelMe XML files"),
+        "detection_text": Format(detection_text.detect, detection_text.load, "boxes as text in ground-truth/, without images"),
         "labelme": Format(labelme.detect, labelme.load, "LabelMe JSON files beside the images", save=labelme_write.save, holds=labelme_write.HOLDS),
+        "yolo": Format(
+            yolo.detect, yolo.load, "YOLO text files (images/ and labels/, data.yaml, obj.names, classes.txt)", save=yolo_save.save, holds=yolo_save.HOLDS
+        ),
         "idx": Format(idx.detect, idx.load, "IDX files in pairs (train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz)"),
         "masks": Format(masks.detect, masks.load, "images with masks beside them (images/ and masks/, x.png and x_mask.png, a mask file an object)"),
         "folder": Format(folder.detect, folder.load, "one folder of images a class, perhaps inside train, val and test"),

@@ -64,6 +64,7 @@ class Drawn:
         self.problems: list[Problem] = []
         self.extras: dict[str, dict[int, Any]] = defaultdict(dict)
         self.unlabelled: set[int] = set()
+        self.aside: set[str] = set()  # pictures that are no images of the set: masks, scribbles
         self._numbers: dict[str, int] = {}
         self._lost: set[int] = set()
         self._unread: Counter[tuple[str, str]] = Counter()
@@ -203,7 +204,7 @@ class Drawn:
 
     def _unlisted(self) -> list[Problem]:
         files = self.source.listing.files
-        left = [path for path in files if path not in self._numbers]
+        left = [path for path in files if path not in self._numbers and path not in self.aside]
         return [Problem("ANN-UNLISTED", left[0], f"{len(left)} of {len(files)} images ({len(left) / len(files):.0%})")] if left else []
 
 

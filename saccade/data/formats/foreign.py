@@ -1,0 +1,132 @@
+"""Layouts that are known and not read, so that one can say which it is and what to do: a table of signatures, looked up when no format fits.
+
+A signature looks at names first and at the first bytes of a few files; nothing is parsed, and no pickle is opened. A `weak` one is a
+sign that may lie about in any folder (an array, a film) and is only looked for when nothing else fits; the others go before the folder
+of classes, which nearly any layout with images would pass for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+from saccade.data.formats.source import Source
+from saccade.errors import DataError
+
+MOST = 50_000
+"""Files whose names are looked at."""
+_HEADS = 3  # files of a name whose beginning is looked at
+
+_DATUMARO = "convert it with datumaro (datum convert -if {0} -f coco -- --save-media)"
+_EXPORT = "export it from the tool as COCO, CVAT or Pascal VOC"
+_PICTURES = "write its pictures as PNG, and the labels as a CSV with path,label or as masks beside them"
+_MASKS = "give the pictures in images/ and the masks of the same names in masks/"
+
+
+class Foreign(NamedTuple):
+    """One layout: `files` must match a path (relative, with /), `head` the beginning of one of those, `needs` another path."""
+
+    name: str
+    files: str
+    advice: str
+    head: bytes = b""
+    needs: str = ""
+    weak: bool = False
+
+
+# fmt: off
+FOREIGN: tuple[Foreign, ...] = (
+    # data sets
+    Foreign("ADE20K (2017)", r"_atr\.txt$", _DATUMARO.format("ade20k2017"), rb"^\d+ # \d+ # ", r"_seg\.png$"),
+    Foreign("ADE20K (2020)", r"\.json$", _DATUMARO.format("ade20k2020"), rb'^\s*\{\s*"annotation"\s*:', r"_seg\.png$"),
+    Foreign("AVA actions", r"(^|/)ava_[^/]*\.csv$", "cut the people out of the frames into one folder a class, or write a CSV with path,label"),
+    Foreign("BraTS volumes", r"BRATS[^/]*\.nii(\.gz)?$", "write the slices of the volumes as PNG, with masks of the same names in masks/"),
+    Foreign("CelebA", r"list_attr_(celeba|celebA)\.(txt|csv)$", "write list_attr_celeba as a CSV with one column an attribute (1, 0) and a path column"),
+    Foreign("CelebA", r"(identity_CelebA|list_(bbox|landmarks)[a-z_]*celeba)\.(txt|csv)$", "write it as a CSV with path,label"),
+    Foreign("CIFAR in Python pickles", r"(^|/)(data_batch_\d|test_batch|batches\.meta|train|test|meta)$",
+            "pickles can run code and are not opened; save the pictures as PNG in one folder a class", rb"^\x80[\x02-\x05]"),
+    Foreign("DOTA oriented boxes", r"(^|/)(labelTxt[^/]*|[^/]*)/[^/]+\.txt$", _DATUMARO.format("dota"),
+            rb"(^|\n)\s*(-?[\d.]+ +){8}[^\d\s]\S* +\d+\s*(\r?\n|$)"),
+    Foreign("ICDAR text localization", r"(^|/)gt_[^/]*\.txt$", "convert it with datumaro (datum convert -if icdar_text_localization -f coco)",
+            rb'^(\xef\xbb\xbf)?\s*-?\d+[, ]+-?\d+[, ]+-?\d+[, ]+-?\d+[, ]'),
+    Foreign("ICDAR text segmentation", r"_GT\.txt$", "convert it with datumaro (datum convert -if icdar_text_segmentation -f coco)", b"", r"_GT\.(bmp|png)$"),
+    Foreign("ICDAR word recognition", r"(^|/)gt\.txt$", 'write a CSV with the columns path and caption', rb'^(\xef\xbb\xbf)?[^,\n]+\.(png|jpg), *"'),
+    Foreign("Labeled Faces in the Wild", r"(^|/)(pairs|people)(Dev\w+)?\.txt$", "open its folder of images: one folder a person", rb"^\d+\s"),
+    Foreign("Mapillary Vistas", r"(^|/)config(_v[\d.]+)?\.json$", "open the images and v2.0/labels with their colours in a classes list, or convert it with "
+            "datumaro (datum convert -if mapillary_vistas -f coco)", rb'"labels"[\s\S]*"readable"|"mapping"'),
+    Foreign("MARS or Market-1501", r"(^|/)bounding_box_(train|test)/|(^|/)bbox_(train|test)/", "put the pictures into one folder a person"),
+    Foreign("MOT tracks", r"(^|/)(gt|det)/(gt|det)\.txt$", _DATUMARO.format("mot_seq"), rb"^\d+,-?\d+,"),
+    Foreign("MOTS tracks", r"(^|/)instances/labels\.txt$", _DATUMARO.format("mots"), b"", r"(^|/)instances/\d+\.png$"),
+    Foreign("MPII human pose", r"mpii_[^/]*\.mat$|mpii_annotations\.json$", "take the COCO conversion of MPII"),
+    Foreign("MVTec AD", r"(^|/)ground_truth/[^/]+/[^/]+_mask\.png$", _MASKS),
+    Foreign("Open Images", r"-annotations-(bbox|human-imagelabels|object-segmentation)\.csv$|(^|/)(oidv6-)?class-descriptions[^/]*\.csv$",
+            _DATUMARO.format("open_images")),
+    Foreign("Open Images", r"images-with-(labels-with-)?rotation\.csv$", _DATUMARO.format("open_images")),
+    Foreign("Segment Anything", r"\.json$", "convert it with datumaro (datum convert -if segment_anything -f coco)",
+            rb'^\s*\{\s*"image"\s*:\s*\{[\s\S]*"(predicted_iou|stability_score|crop_box)"'),
+    Foreign("Supervisely", r"(^|/)meta\.json$", _EXPORT, rb'"classes"\s*:', r"(^|/)ann/[^/]+\.json$"),
+    Foreign("SYNTHIA", r"(^|/)(GTLeft|GTTXT)/", "give RGB as images/ and GT or the colours of GTLeft as masks/, with a classes list"),
+    Foreign("TF detection records", r"\.tfrecords?(-\d+-of-\d+)?$", _DATUMARO.format("tf_detection_api"), b"", r"label_map\.pbtxt$"),
+    Foreign("TFRecord", r"\.tfrecords?(-\d+-of-\d+)?$", _PICTURES),
+    Foreign("VGGFace2", r"(^|/)bb_landmark/", "open its train or test folder alone: one folder a person"),
+    Foreign("VoTT JSON", r"-export\.json$", _EXPORT, rb'"(videoSettings|activeLearningSettings|securityToken|vottVersion|tags)"\s*:'),
+    Foreign("WIDER FACE", r"wider_face_[^/]*_bbx_gt\.txt$", _DATUMARO.format("wider_face")),
+    # tools and containers
+    Foreign("Datumaro JSON", r"\.json$", "convert it with datumaro (datum convert -if datumaro -f coco)",
+            rb'^\s*\{[\s\S]*"categories"\s*:\s*\{\s*("label"|"mask"|"points"|\})'),
+    Foreign("WebDataset", r"\.tar$", "unpack the shards, and write the labels as a CSV with path,label", b""),
+    Foreign("HDF5", r"\.(h5|hdf5|hdf)$", _PICTURES, rb"^\x89HDF\r\n"),
+    Foreign("Parquet", r"\.(parquet|arrow|feather)$", _PICTURES, rb"^(PAR1|ARROW1|FEA1)"),
+    Foreign("DICOM", r"\.dcm$|(^|/)DICOMDIR$", "write the pictures as 16-bit PNG, and the labels as a CSV with path,label"),
+    Foreign("NIfTI volumes", r"\.nii(\.gz)?$", "write the slices of the volumes as PNG, with masks of the same names in masks/", weak=True),
+    Foreign("MATLAB", r"\.mat$", _PICTURES, weak=True),
+    Foreign("NumPy arrays", r"\.np[yz]$", _PICTURES, weak=True),
+    Foreign("pickles", r"\.(p|pkl|pickle|pt|pth)$", "pickles can run code and are not opened; save what is in them as PNG and CSV", weak=True),
+    Foreign("films", r"\.(mp4|avi|mov|mkv|webm|m4v)$", "take the frames out as pictures", weak=True),
+    Foreign("archives", r"\.(zip|tar\.gz|tgz|tar\.bz2|tar\.xz|7z|rar)$", "name the .zip itself as DATA, or unpack the archives", weak=True),
+    Foreign("pen strokes", r"(^|/)\d+_\d+\.txt$", "open the pictures of the same drawings", rb"^(START|-?\d+(\.\d+)?,-?\d+(\.\d+)?,-?\d)", weak=True),
+)
+# fmt: on
+
+
+def refuse(source: Source, *, weak: bool) -> None:
+    """Raises DataError DATA-FORMAT when the folder (or the file) has the signature of a layout that is not read. weak: look for the weak signs too."""
+    paths = _paths(source)
+    for foreign in FOREIGN:
+        if foreign.weak and not weak:
+            continue
+        if (path := _fits(foreign, paths, source)) is not None:
+            got = f"this is {foreign.name} ({path}), which is not read"
+            raise DataError("DATA-FORMAT", got, where=str(source.root / source.only if source.only else source.root), fix=foreign.advice)
+
+
+def _fits(foreign: Foreign, paths: list[str], source: Source) -> str | None:
+    """The path by which a layout is known, None when it is another."""
+    files = re.compile(foreign.files, re.IGNORECASE)
+    named = (path for path in paths if files.search(path))
+    if foreign.needs:
+        needed = re.compile(foreign.needs, re.IGNORECASE)
+        if not any(needed.search(path) for path in paths):
+            return None
+    if not foreign.head:
+        return next(named, None)
+    head = re.compile(foreign.head)
+    for path, _ in zip(named, range(_HEADS), strict=False):
+        if head.search(source.head(path)):
+            return path
+    return None
+
+
+def _paths(source: Source) -> list[str]:
+    """The files below the folder, sorted, without following links; a file of many on a large disk is not looked for beyond MOST."""
+    if source.only:
+        return [source.only]
+    found: list[str] = []
+    for folder, folders, names in os.walk(source.root):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
+        inside = os.path.relpath(folder, source.root).replace(os.sep, "/")
+        found += [name if inside == "." else f"{inside}/{name}" for name in sorted(names) if not name.startswith(".")]
+        if len(found) >= MOST:
+            break
+    return found[:MOST]
