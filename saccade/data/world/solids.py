@@ -159,34 +159,18 @@ def gradient(kind: int, p: Vector, size: Vector) -> Vector:
     return p[0] * (1 - base), p[1] * (1 - base), k * radius * (1 - base) - base
 
 
-def extent(kind: int, size: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How far a solid reaches along directions, from its middle: (lowest, highest), each (n,). size: (3,) with the radii of an ellipsoid.
+def reach(kind: np.ndarray, size: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far n solids reach along k directions each, from their middles: (lowest, highest), (n, k) each; planes without end.
 
-    axes: (n, 3) directions in the solid's own (unscaled) coordinates, of any length. A plane reaches everywhere.
+    kind: (n,). size: (n, 3), with the radii of ellipsoids. axes: (n, k, 3) directions in each solid's own axes, of any length.
     """
-    x, y, z = (axes[:, i] for i in range(3))
-    flat = np.hypot(x, y)
-    if kind == ELLIPSOID:
-        reach = np.sqrt((axes * axes * size * size).sum(1))
-    elif kind == BOX:
-        reach = (np.abs(axes) * size).sum(1)
-    elif kind == CYLINDER:
-        reach = size[0] * flat + size[2] * np.abs(z)
-    elif kind == CAPSULE:
-        reach = size[2] * np.abs(z) + size[0] * np.sqrt(flat * flat + z * z)
-    elif kind == CONE:
-        tip, base = size[2] * z, size[0] * flat
-        return np.minimum(tip, -tip - base), np.maximum(tip, -tip + base)
-    else:
-        reach = np.full(len(axes), np.inf)
-    return -reach, reach
-
-
-def corner(kind: int, size: np.ndarray) -> np.ndarray:
-    """(3,) half sides of the box around a solid in its own (unscaled) coordinates."""
-    half = np.asarray(size, dtype=np.float64).copy()
-    if kind == CAPSULE:
-        half = np.array([size[0], size[0], size[2] + size[0]])
-    elif kind in (CYLINDER, CONE):
-        half = np.array([size[0], size[0], size[2]])
-    return half
+    flat, size = np.hypot(axes[..., 0], axes[..., 1]), size[:, None]
+    up = np.abs(axes[..., 2]) * size[..., 2]
+    k = kind[:, None]
+    high = np.where(k == CYLINDER, size[..., 0] * flat + up, np.inf)
+    high = np.where(k == ELLIPSOID, np.sqrt((axes * axes * size * size).sum(-1)), high)
+    high = np.where(k == BOX, (np.abs(axes) * size).sum(-1), high)
+    high = np.where(k == CAPSULE, up + size[..., 0] * np.sqrt((axes * axes).sum(-1)), high)
+    tip, base = size[..., 2] * axes[..., 2], size[..., 0] * flat
+    low = np.where(k == CONE, np.minimum(tip, -tip - base), -high)
+    return low, np.where(k == CONE, np.maximum(tip, -tip + base), high)
