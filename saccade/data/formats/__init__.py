@@ -20,6 +20,7 @@ from saccade.data.formats import (
     labelme_write,
     labelme_xml,
     masks,
+    masks_write,
     table,
     yolo,
     yolo_save,
@@ -58,7 +59,13 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             yolo.detect, yolo.load, "YOLO text files (images/ and labels/, data.yaml, obj.names, classes.txt)", save=yolo_save.save, holds=yolo_save.HOLDS
         ),
         "idx": Format(idx.detect, idx.load, "IDX files in pairs (train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz)"),
-        "masks": Format(masks.detect, masks.load, "images with masks beside them (images/ and masks/, x.png and x_mask.png, a mask file an object)"),
+        "masks": Format(
+            masks.detect,
+            masks.load,
+            "images with masks beside them (images/ and masks/, x.png and x_mask.png, a mask file an object)",
+            save=masks_write.save,
+            holds=masks_write.HOLDS,
+        ),
         "folder": Format(folder.detect, folder.load, "one folder of images a class, perhaps inside train, val and test"),
         "images": Format(images.detect, images.load, "images without labels", asked=True),
     }

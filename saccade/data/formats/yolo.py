@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 from typing import Any, NamedTuple
 
-from saccade.core import Record
+from saccade.core import LabelSpace, Record
 from saccade.data.formats import yolo_config
 from saccade.data.formats.beside import Beside, orphans, sizes_of, split_of, text_of, unlisted, without_labels
 from saccade.data.formats.objects import Objects
@@ -75,7 +75,8 @@ def load(source: Source, plan: Plan) -> Found:
     objects, lost = _read(source, plan, config, images, sizes, problems)
     if config.names is None:
         problems.append(Problem("ANN-NAMES", plan.config or str(source.root), f"{max(objects.label, default=-1) + 1} classes"))
-    space = yolo_config.space_of(config, int(max(objects.label, default=-1)))
+    pose = yolo_config.space_of(config, int(max(objects.label, default=-1)))
+    space = LabelSpace(pose.names)
     outlines = any(shape is not None for shape in objects.shape)
     if outlines and (plain := len(objects) - sum(shape is not None for shape in objects.shape)):
         problems.append(Problem("ANN-MIXED", str(source.root), f"{plain:,} of {len(objects):,} objects are boxes"))
@@ -89,11 +90,11 @@ def load(source: Source, plan: Plan) -> Found:
         if outlines:
             targets["instances"] = share.instances(size) if size is not None else None
         if config.keypoints:
-            targets["keypoints"] = share.keypoints(space) if size is not None else None
+            targets["keypoints"] = share.keypoints(pose) if size is not None else None
         records.append(Record(image, source.root / image, targets=targets, split=splits.get(image, split_of(image)), size=size))
-    heads = ("boxes", *(("instances",) if outlines else ()), *(("keypoints",) if config.keypoints else ()))
+    spaces = {"boxes": space} | ({"instances": space} if outlines else {}) | ({"keypoints": pose} if config.keypoints else {})
     problems += _told(source, plan, images)
-    return Found(records, dict.fromkeys(heads, space), _reason(plan, space.names, heads), problems)
+    return Found(records, spaces, _reason(plan, space.names, list(spaces)[-1]), problems)
 
 
 def _read(
@@ -173,6 +174,6 @@ def _told(source: Source, plan: Plan, images: list[str]) -> list[Problem]:
     return told + unlisted(left, len(source.listing.files)) + source.leftovers
 
 
-def _reason(plan: Plan, names: tuple[str, ...], heads: tuple[str, ...]) -> str:
-    what = {"instances": "YOLO outlines", "keypoints": "YOLO key points"}.get(heads[-1], "YOLO boxes")
+def _reason(plan: Plan, names: tuple[str, ...], head: str) -> str:
+    what = {"instances": "YOLO outlines", "keypoints": "YOLO key points"}.get(head, "YOLO boxes")
     return f"{what}: {len(plan.own):,} text files beside the images" + (f", {plan.config}" if plan.config else "") + f", {len(names)} classes"
