@@ -13,9 +13,10 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from saccade.core import Inputs, LabelSpace, Model
+from saccade.core import Dataset, Inputs, LabelSpace, Model
 from saccade.data.augment import Policy
 from saccade.data.image import header
+from saccade.data.loader import heads_of
 from saccade.data.preprocess import Preprocess
 from saccade.errors import UsageError
 from saccade.inference.device import multiply_adds
@@ -110,7 +111,7 @@ def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
     preprocess = Preprocess(size=size, channels=prepared.dataset.channels, value_range=prepared.dataset.value_range)
     mean, std = constants(train, preprocess)
     inputs = Inputs(prepared.dataset.channels, size, mean, std)
-    policy, mix = augmentation(options, choose, prepared.space.names, recipe_of(model))
+    policy, mix = augmentation(options, choose, prepared.dataset, recipe_of(model))
     arguments = network_arguments(options, choose, model)
     batch = int(choose("batch", batch_size(n), f"{n} training images"))
     settings = learning(options, choose, batch, n, recipe_of(model))
@@ -157,14 +158,14 @@ def constants(train: Any, preprocess: Preprocess) -> tuple[tuple[float, ...], tu
     return tuple(round(float(v), 5) for v in mean), tuple(round(float(v), 5) for v in std)
 
 
-def augmentation(options: TrainOptions, choose: Chooser, names: tuple[str, ...], recipe: Recipe) -> tuple[Policy, dict[str, float]]:
+def augmentation(options: TrainOptions, choose: Chooser, dataset: Dataset, recipe: Recipe) -> tuple[Policy, dict[str, float]]:
     """The random changes of the training images: the policy (one matrix, one colour matrix, cut-out) and the mixing of batches."""
-    policy = Policy.named(recipe.policy if options.augment == "auto" else options.augment, names)
+    policy = Policy.suited(recipe.policy if options.augment == "auto" else options.augment, dataset.spaces, heads_of(dataset))
     if options.flip is not None:
         policy = replace(policy, flip=options.flip)
     for name in policy.to_dict():
         choose.origins[f"augment.{name}"] = f"user: {options.augment}" if options.augment != "auto" else f"auto: {recipe.why}"
-    choose.origins["augment.flip"] = "user" if options.flip is not None else "auto: digits, letters and the like are not mirrored"
+    choose.origins["augment.flip"] = "user" if options.flip is not None else "auto: digits, letters, left and right are not mirrored"
     mix = {"mixup": float(choose("mixup", 0.0)), "cutmix": float(choose("cutmix", 0.0))}
     return policy, mix
 
