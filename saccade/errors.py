@@ -92,6 +92,7 @@ CODES: dict[str, Code] = {
     "ANN-ORPHAN": Code("warn", "label files have no image and are left out", "restore the images, or remove the label files"),
     "ANN-MIXED": Code("note", "some objects have an outline and others only a box, which stands for their mask", "draw outlines for them if that matters"),
     "ANN-IGNORED": Code("note", "the label file says something that is not used", "nothing to do, unless it matters to you"),
+    "ANN-ORIGIN": Code("note", "corners are counted from 0, where Pascal VOC counts from 1, and are taken as they are", "nothing to do, if that is meant"),
     "ANN-CAMERA": Code("error", "the calibration of the camera is missing or cannot be read", "restore the file; the image is skipped meanwhile"),
     "ANN-SPACE": Code("error", "a box in space has a number that is not finite, or no size", "correct it; the image is skipped meanwhile"),
     "ANN-UNLISTED": Code("note", "images that the table does not list are left out", "list them if they are labelled"),
