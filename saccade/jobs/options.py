@@ -50,7 +50,7 @@ class TrainOptions(BaseModel):
 
     data: Annotated[str, Field(description="a folder, a CSV or a pair of IDX files")] = ""
     task: Annotated[str, Field(description="what to learn")] = "classify"
-    model: Annotated[str | None, Field(description="the network: small, lenet5, resnet18, resnet34, resnet50, resnet20 to 110 or plain20 to 110")] = None
+    model: Annotated[str | None, Field(description="the network: small, lenet5, resnet18, vgg16, densenet121, mobilenet_v2 or another; an unknown name lists all")] = None
     out: Annotated[Path | None, Field(description="the run's folder, exactly")] = None
     name: Annotated[str, Field(description="added to the folder's name")] = ""
     budget: Annotated[str | None, Field(description="time for the whole command, such as 10m, 90s or 1h")] = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -14,6 +14,8 @@ Width = Annotated[int, Field(ge=1, le=4096)]
 Count = Annotated[int, Field(ge=1, le=64)]
 Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)]
 Counts = Annotated[tuple[Count, ...], Field(min_length=1, max_length=8)]
+WidthFactor = Annotated[float, Field(gt=0, le=16)]
+OutputStride = Literal[8, 16, 32]
 ClassWeights = Annotated[tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] | None, Field(max_length=1_000_000)]
 
 # what other tools call our arguments

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from saccade.core import Inputs, LabelSpace, Model
-from saccade.models.arguments import ClassWeights, Counts, Share, Widths
+from saccade.models.arguments import ClassWeights, Count, Counts, OutputStride, Share, Width, WidthFactor, Widths
 from saccade.nn.backbones.lenet import Connections, LeNet5, Subsampling
+from saccade.nn.backbones.mlp import MLP, Activation
 from saccade.nn.backbones.resnet import ResNet, Stem
 from saccade.nn.backbones.resnet_cifar import CifarResNet
 from saccade.nn.backbones.small import Small
@@ -66,6 +67,26 @@ def lenet5(
     return Model(backbone, {"label": RadialBasis(backbone.levels[-1], len(space), reach=backbone.reach, class_weights=class_weights)})
 
 
+def mlp(
+    inputs: Inputs,
+    space: LabelSpace,
+    *,
+    hidden: Widths = (300, 100),
+    activation: Activation = "relu",
+    dropout: Share = 0.0,
+    label_smoothing: Share = 0.0,
+    class_weights: ClassWeights = None,
+) -> Model:
+    """A multilayer perceptron over all pixels, the baseline of LeCun, Bottou, Bengio, Haffner, "Gradient-based learning", 1998, section III-C.
+
+    Published: 784-300-100-10, 266,610 parameters, MNIST test error 3.05 % (with distortions 2.5 %).
+    Deviation: ReLU and cross entropy unless told otherwise. Takes inputs of one size only.
+    """
+    backbone = MLP(inputs, hidden=hidden, activation=activation)
+    head = Classify(backbone.levels[-1], len(space), dropout=dropout, label_smoothing=label_smoothing, class_weights=class_weights)
+    return Model(backbone, {"label": head})
+
+
 def resnet_cifar(
     inputs: Inputs,
     space: LabelSpace,
@@ -110,6 +131,11 @@ def resnet(
     *,
     depth: int,
     stem: Stem = "auto",
+    groups: Count = 1,
+    width_per_group: Width = 64,
+    width: WidthFactor = 1.0,
+    output_stride: OutputStride = 32,
+    checkpointing: bool = False,
     zero_init_residual: bool = False,
     dropout: Share = 0.0,
     label_smoothing: Share = 0.0,
@@ -118,11 +144,17 @@ def resnet(
     """ResNet: He, Zhang, Ren, Sun, "Deep residual learning for image recognition", CVPR 2016, table 1.
 
     Published (parameters with 1000 classes, ImageNet top-1 of one 224 px centre crop, weights of torchvision):
-    resnet18 11,689,512, 69.76 %; resnet34 21,797,672, 73.31 %; resnet50 25,557,032, 76.13 %.
+    resnet18 11,689,512, 69.76 %; resnet34 21,797,672, 73.31 %; resnet50 25,557,032, 76.13 %; resnet101 44,549,160, 77.37 %;
+    resnet152 60,192,808, 78.31 %. ResNeXt (Xie et al. 2017): resnext50_32x4d 25,028,904, 77.62 %. Wide (Zagoruyko and
+    Komodakis 2016): wide_resnet50_2 68,883,240, 78.47 %. output_stride: 8 or 16 dilates instead of striding, with the same weights.
     Deviations: the bottleneck strides in its 3x3 (see `nn.blocks.Bottleneck`); images below 64 px get a stem of one
     3x3 convolution unless `stem="imagenet"`, because the published one would shrink them to a single cell.
     """
-    backbone = ResNet(inputs, depth=depth, stem=stem, zero_init_residual=zero_init_residual)
+    shape: dict[str, Any] = {"groups": groups, "width_per_group": width_per_group, "width": width, "zero_init_residual": zero_init_residual}
+    backbone = ResNet(inputs, depth=depth, stem=stem, **shape)
+    backbone.checkpointing = checkpointing
+    if output_stride < backbone.levels[-1].stride:
+        backbone.dilated(output_stride)
     return _model(backbone, space, dropout=dropout, label_smoothing=label_smoothing, class_weights=class_weights)
 
 

@@ -11,7 +11,8 @@ import torch
 from saccade.core import EMPTY, Inputs, LabelSpace, Model
 from saccade.errors import ModelError, SaccadeError, UsageError, nearest
 from saccade.models.arguments import HINTS, checked, defaults, schema
-from saccade.models.classify import lenet5, plain_cifar, resnet, resnet_cifar, small
+from saccade.models.classify import lenet5, mlp, plain_cifar, resnet, resnet_cifar, small
+from saccade.models.imagenet import alexnet, densenet, googlenet, inception_v3, mobilenet, squeezenet, vgg
 
 Builder = Callable[..., Model]
 
@@ -31,6 +32,29 @@ MODELS: dict[str, dict[str, Builder]] = {
         "resnet18": partial(resnet, depth=18),
         "resnet34": partial(resnet, depth=34),
         "resnet50": partial(resnet, depth=50),
+        "resnet101": partial(resnet, depth=101),
+        "resnet152": partial(resnet, depth=152),
+        "resnext50_32x4d": partial(resnet, depth=50, groups=32, width_per_group=4),
+        "wide_resnet50_2": partial(resnet, depth=50, width_per_group=128),
+        "mlp": mlp,
+        "alexnet": alexnet,
+        "vgg11": partial(vgg, depth=11),
+        "vgg13": partial(vgg, depth=13),
+        "vgg16": partial(vgg, depth=16),
+        "vgg19": partial(vgg, depth=19),
+        "vgg11_bn": partial(vgg, depth=11, norm="batch"),
+        "vgg13_bn": partial(vgg, depth=13, norm="batch"),
+        "vgg16_bn": partial(vgg, depth=16, norm="batch"),
+        "vgg19_bn": partial(vgg, depth=19, norm="batch"),
+        "googlenet": googlenet,
+        "inception_v3": inception_v3,
+        "densenet121": partial(densenet, depth=121),
+        "densenet161": partial(densenet, depth=161),
+        "densenet169": partial(densenet, depth=169),
+        "densenet201": partial(densenet, depth=201),
+        "mobilenet_v1": partial(mobilenet, version=1),
+        "mobilenet_v2": partial(mobilenet, version=2),
+        "squeezenet1_1": squeezenet,
     },
 }
 
@@ -38,7 +62,11 @@ MODELS: dict[str, dict[str, Builder]] = {
 OTHER_NAMES = {"lenet": "lenet5", "lenet_5": "lenet5", "lenet-5": "lenet5", "LeNet": "lenet5", "LeNet5": "lenet5", "cnn": "small", "default": "small"}
 OTHER_NAMES |= {f"{prefix}{depth}": f"resnet{depth}" for prefix in ("resnet-", "ResNet", "ResNet-", "resnet_") for depth in (18, 34, 50, 20, 56, 110)}
 OTHER_NAMES |= {f"{family}{size}-cls": "small" for family in ("yolov8", "yolo11", "yolo26") for size in "nsm"}
-OTHER_NAMES |= {"mobilenet_v2": "small", "mobilenetv3": "small", "efficientnet_b0": "small", "resnet101": "resnet50", "resnet152": "resnet50"}
+OTHER_NAMES |= {"mobilenet": "mobilenet_v2", "mobilenetv3": "mobilenet_v2", "efficientnet_b0": "mobilenet_v2", "inception": "inception_v3"}
+
+# the networks made for photographs: the least side they take, and the usual one
+PHOTOGRAPHS: dict[Builder, tuple[int, int]] = {resnet: (32, 224), alexnet: (63, 224), vgg: (32, 224), densenet: (32, 224), mobilenet: (32, 224)}
+PHOTOGRAPHS |= {googlenet: (32, 224), squeezenet: (32, 224), inception_v3: (75, 299)}
 
 PARAMETER_LIMIT = 2_000_000_000
 SIDE_LIMIT, CHANNEL_LIMIT, CLASS_LIMIT = 65_536, 4_096, 1_000_000
@@ -136,7 +164,7 @@ def input_size(name: str, typical: tuple[int, int]) -> tuple[int, int]:
 
     lenet5: 28x28 as it is, all else 32x32. CIFAR nets: 32x32. small: as it is from 16 to 32 px, else at most 64 px on the
     shorter side and a ratio of at most 2, in steps of 16.
-    resnet18 to 50: 224x224, or the shorter side where images are smaller.
+    The ImageNet nets: 224x224 (inception_v3: 299x299), or the shorter side where images are smaller. mlp: at most 32x32.
 
     >>> input_size("small", (480, 640)), input_size("lenet5", (28, 28))
     ((64, 80), (28, 28))
@@ -149,8 +177,11 @@ def input_size(name: str, typical: tuple[int, int]) -> tuple[int, int]:
         return (28, 28) if typical == (28, 28) else (32, 32)
     if function in (resnet_cifar, plain_cifar):
         return (32, 32)
-    if function is resnet:
-        return (min(224, max(32, short)),) * 2
+    if function in PHOTOGRAPHS:
+        least, usual = PHOTOGRAPHS[function]
+        return (min(usual, max(least, short)),) * 2
+    if function is mlp:
+        return (min(32, max(8, height)), min(32, max(8, width)))
     if max(typical) <= 32:
         return (max(16, height), max(16, width))
     scale = min(1.0, 64 / short)

@@ -25,15 +25,30 @@ def valid_extent(inputs: Tensor, sizes: Tensor) -> Tensor | None:
     return sizes
 
 
-def through(extent: Tensor | None, kernel: int, stride: int, padding: int) -> Tensor | None:
-    """The extent after a convolution or pooling: (v + 2p - k) // s + 1, nought where the kernel does not fit.
+Pair = int | tuple[int, int]
+
+
+def through(extent: Tensor | None, kernel: Pair, stride: int, padding: Pair) -> Tensor | None:
+    """The extent after a convolution or pooling: (v + 2p - k) // s + 1, nought where the kernel does not fit; k and p perhaps by axis (h, w).
 
     >>> through(torch.tensor([[32, 7]]), kernel=3, stride=2, padding=1).tolist()
     [[16, 4]]
     """
     if extent is None or kernel == 1 == stride:
         return extent
-    return (torch.div(extent + 2 * padding - kernel, stride, rounding_mode="floor") + 1).clamp_min(0)
+    less = kernel - 2 * padding if isinstance(kernel, int) and isinstance(padding, int) else extent.new_tensor(differences(kernel, padding))
+    return (torch.div(extent - less, stride, rounding_mode="floor") + 1).clamp_min(0)
+
+
+def differences(kernel: Pair, padding: Pair) -> tuple[int, int]:
+    """k - 2p by axis: by how much a layer of stride 1 shrinks a map, plus one."""
+    (kh, kw), (ph, pw) = both(kernel), both(padding)
+    return kh - 2 * ph, kw - 2 * pw
+
+
+def both(value: Pair) -> tuple[int, int]:
+    """(h, w) of a number that may stand for both."""
+    return (value, value) if isinstance(value, int) else value
 
 
 def cells(sizes: Tensor, stride: int, reach: int = 1) -> Tensor:

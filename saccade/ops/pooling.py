@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -29,9 +30,21 @@ def global_max(x: Tensor, extent: Tensor | None = None) -> Tensor:
     return largest.masked_fill(extent.prod(1, keepdim=True) == 0, 0.0)
 
 
-def max_pool(x: Tensor, kernel: int, *, stride: int, padding: int = 0, extent: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-    """The largest valid value under each window, and the new extent; cells beyond it are zero."""
-    pooled, after = F.max_pool2d(clear(x, extent, -float("inf")), kernel, stride, padding), through(extent, kernel, stride, padding)
+def grid_average(x: Tensor, grid: int, extent: Tensor | None = None) -> Tensor:
+    """(N, C, H, W) -> (N, C, grid, grid): means of windows that divide each sample's valid cells evenly, overlapping by at most one."""
+    if extent is None:
+        return F.adaptive_avg_pool2d(x, grid)
+    rows = [F.adaptive_avg_pool2d(sample[:, : max(1, h), : max(1, w)], grid) for sample, (h, w) in zip(x, extent.tolist(), strict=True)]
+    return torch.stack(rows)
+
+
+def max_pool(
+    x: Tensor, kernel: int, *, stride: int, padding: int = 0, extent: Tensor | None = None, ceil: bool = False, dilation: int = 1
+) -> tuple[Tensor, Tensor | None]:
+    """The largest valid value under each window, and the new extent; cells beyond it are zero. ceil: windows cut by the border count."""
+    pooled = F.max_pool2d(clear(x, extent, -float("inf")), kernel, stride, padding, dilation, ceil)
+    wide = dilation * (kernel - 1) + 1
+    after = through(extent, wide - (stride - 1 if ceil else 0), stride, padding)
     return clear(pooled, after), after
 
 

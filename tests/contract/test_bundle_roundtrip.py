@@ -13,24 +13,28 @@ from saccade import bundle
 from saccade.bundle import Card
 from saccade.core import Inputs, LabelSpace
 from saccade.errors import ResourceError
-from saccade.models.table import MODELS, build
+from saccade.models.arguments import defaults
+from saccade.models.table import MODELS, build, input_size
 from tests.support.bundle_files import SPACE, split_file, tamper_card, tiny_card, tiny_model, write_tiny
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = torch.tensor([[32, 32]] * 2)
 
 
-SAME_BUT_DEEPER = {"resnet32", "resnet44", "resnet56", "resnet110", "plain56", "plain110", "resnet34"}
+SAME_BUT_DEEPER = {"resnet32", "resnet44", "resnet56", "resnet110", "plain56", "plain110", "resnet34", "resnet101", "resnet152", "wide_resnet50_2"}
+SAME_BUT_DEEPER |= {"vgg13", "vgg16", "vgg19", "vgg13_bn", "vgg16_bn", "vgg19_bn", "densenet161", "densenet169", "densenet201"}
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS["classify"] if name not in SAME_BUT_DEEPER])
 def test_every_model_gives_the_same_bytes_out(name, tmp_path):
-    inputs = Inputs(1, (32, 32), (0.5,), (0.25,))
-    model, pictures = build("classify", name, inputs, SPACE).eval(), torch.rand(2, 1, 32, 32)
-    bundle.write(tmp_path / "m.saccade", model, tiny_card(model=name, arguments={}, inputs=inputs))
+    side = max(32, input_size(name, (32, 32))[0])
+    inputs, narrow = Inputs(1, (side, side), (0.5,), (0.25,)), {"width": 0.125} if "width" in defaults(MODELS["classify"][name]) else {}
+    model, pictures = build("classify", name, inputs, SPACE, narrow).eval(), torch.rand(2, 1, side, side)
+    bundle.write(tmp_path / "m.saccade", model, tiny_card(model=name, arguments=narrow, inputs=inputs))
     read = bundle.read(tmp_path / "m.saccade")
     with torch.inference_mode():
-        expected, got = model.outputs(pictures, SIZES)["label"], read.model.outputs(pictures, SIZES)["label"]
+        sizes = torch.tensor([[side, side]] * 2)
+        expected, got = model.outputs(pictures, sizes)["label"], read.model.outputs(pictures, sizes)["label"]
     assert all(torch.equal(a, b) for a, b in zip(expected, got, strict=True))
     assert not read.model.training and not any(p.requires_grad for p in read.model.parameters())
 

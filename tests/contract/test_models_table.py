@@ -30,6 +30,7 @@ NAMES = list(MODELS["classify"])
         ("plain20", RGB, {}, 269_722),  # shortcuts of option A have no parameters
         ("plain56", RGB, {}, 853_018),
         ("plain110", RGB, {}, 1_727_962),
+        ("mlp", GREY, {}, 266_610),  # 784-300-100-10 of LeCun 1998
     ],
 )
 def test_parameters_are_those_published(name, inputs, arguments, count):
@@ -56,7 +57,9 @@ def test_every_model_describes_itself_and_its_defaults_are_json(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_skeleton_holds_no_memory_and_has_the_shapes_of_the_model(name):
-    empty, real = skeleton("classify", name, RGB, SPACE), build("classify", name, RGB, SPACE)
+    inputs = RGB._replace(size=input_size(name, (32, 32)))
+    narrow = {"width": 0.25} if "width" in describe(name).arguments else {}
+    empty, real = skeleton("classify", name, inputs, SPACE, narrow), build("classify", name, inputs, SPACE, narrow)
     assert all(p.is_meta for p in empty.parameters())
     assert {k: v.shape for k, v in empty.state_dict().items()} == {k: v.shape for k, v in real.state_dict().items()}
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from saccade.core import Inputs, Level
 from saccade.nn.backbones.staged import Staged
-from saccade.nn.blocks import ConvNorm, Flow, MaxPool, ScaledTanh, Valid
+from saccade.nn.blocks import AveragePool, ConvNorm, Flow, MaxPool, ScaledTanh, Valid
 from saccade.ops.padding import clear, through
-from saccade.ops.pooling import average_pool, subsample
+from saccade.ops.pooling import subsample
 
 Subsampling = Literal["average", "trainable", "max"]
 Connections = Literal["full", "table"]
@@ -46,13 +46,6 @@ class TableConvolution(nn.Module):
         return clear(1.7159 * torch.tanh(F.conv2d(x, self.dense(), self.bias) * (2 / 3)), extent), extent
 
 
-class AveragePool(nn.Module):
-    """The mean of each 2x2 tile."""
-
-    def forward(self, x: Tensor, extent: Tensor | None = None) -> Valid:
-        return average_pool(x, 2, extent)
-
-
 class Subsampling2(nn.Module):
     """S2 and S4 of the paper: 2x2 sums times a trainable coefficient plus a trainable bias, squashed; two parameters a map."""
 
@@ -68,7 +61,7 @@ class Subsampling2(nn.Module):
 
 def make_subsampling(kind: Subsampling, channels: int) -> nn.Module:
     """S2 or S4: the paper's "trainable", or a plain "average" or "max" of the (already squashed) 2x2 tile."""
-    return Subsampling2(channels) if kind == "trainable" else AveragePool() if kind == "average" else MaxPool(2, stride=2)
+    return Subsampling2(channels) if kind == "trainable" else AveragePool(2, stride=2) if kind == "average" else MaxPool(2, stride=2)
 
 
 def fan_in_uniform(module: nn.Module) -> None:

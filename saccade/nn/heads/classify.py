@@ -80,12 +80,15 @@ class Classify(Head[ClassifyOut, Label]):
 
 def pooled(features: Features, level: Level, pool: Pool, reach: int) -> Tensor:
     """The last map's average, maximum, or both side by side, over the cells that are data."""
-    last, image = features.maps[-1], features.maps[0]
-    # the whole map is data unless a sample is smaller than the batch; asked of the sizes, as `valid_extent` does
-    extent = valid_extent(image, features.sizes)
-    extent = extent if extent is None else cells(extent, level.stride, reach)
+    last, extent = features.maps[-1], last_extent(features, level.stride, reach)
     parts = ([] if pool == "max" else [global_average(last, extent)]) + ([] if pool == "average" else [global_max(last, extent)])
     return torch.cat(parts, 1)
+
+
+def last_extent(features: Features, stride: int, reach: int) -> Tensor | None:
+    """The valid (h, w) of each sample in a map of this stride and reach (see `ops.padding.cells`); None when nothing is padded."""
+    extent = valid_extent(features.maps[0], features.sizes)
+    return extent if extent is None else cells(extent, stride, reach)
 
 
 def full(x: Tensor) -> Tensor:
