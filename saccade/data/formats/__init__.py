@@ -9,8 +9,11 @@ from typing import Any, NamedTuple
 
 from saccade.data.dataset import ImageDataset
 from saccade.data.formats import (
+    coco,
     createml,
+    depth,
     detection_text,
+    dots,
     folder,
     idx,
     images,
@@ -21,7 +24,11 @@ from saccade.data.formats import (
     labelme_xml,
     masks,
     masks_write,
+    pairs,
+    pairs_write,
     table,
+    voc,
+    voc_save,
     yolo,
     yolo_save,
 )
@@ -48,6 +55,7 @@ class Format(NamedTuple):
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {  # in the order they are tried: with two layouts in one folder the table wins
         "table": Format(table.detect, table.load, "a .csv or .tsv with a path and a label column"),
+        "coco": Format(coco.detect, coco.load, "COCO JSON (images, annotations, categories)"),
         "label_studio": Format(
             label_studio.detect, label_studio.load, "a JSON export of Label Studio", save=label_studio_write.save, holds=label_studio_write.HOLDS
         ),
@@ -55,10 +63,20 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "labelme_xml": Format(labelme_xml.detect, labelme_xml.load, "LabelMe XML files"),
         "detection_text": Format(detection_text.detect, detection_text.load, "boxes as text in ground-truth/, without images"),
         "labelme": Format(labelme.detect, labelme.load, "LabelMe JSON files beside the images", save=labelme_write.save, holds=labelme_write.HOLDS),
+        "voc": Format(
+            voc.detect,
+            voc.load,
+            "Pascal VOC (Annotations/*.xml or XML files beside the images, ImageSets, SegmentationClass)",
+            save=voc_save.save,
+            holds=voc_save.HOLDS,
+        ),
         "yolo": Format(
             yolo.detect, yolo.load, "YOLO text files (images/ and labels/, data.yaml, obj.names, classes.txt)", save=yolo_save.save, holds=yolo_save.HOLDS
         ),
         "idx": Format(idx.detect, idx.load, "IDX files in pairs (train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz)"),
+        "pairs": Format(
+            pairs.detect, pairs.load, "pairs of pictures (input/ and target/, A/ and B/, lr/ and hr/)", save=pairs_write.save_images, holds=frozenset({"image"})
+        ),
         "masks": Format(
             masks.detect,
             masks.load,
@@ -66,6 +84,8 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             save=masks_write.save,
             holds=masks_write.HOLDS,
         ),
+        "dots": Format(dots.detect, dots.load, "images with dots as pixels (x.png and x_dots.png)", save=pairs_write.save_dots, holds=frozenset({"points"})),
+        "depth": Format(depth.detect, depth.load, "colour and depth (color/ and depth/)", save=pairs_write.save_depth, holds=frozenset({"depth"})),
         "folder": Format(folder.detect, folder.load, "one folder of images a class, perhaps inside train, val and test"),
         "images": Format(images.detect, images.load, "images without labels", asked=True),
     }
