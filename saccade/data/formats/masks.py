@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from saccade.core import LabelSpace, Record
 from saccade.data.formats import masks_cities, masks_files
-from saccade.data.formats.masks_classes import BACKGROUND, class_list
+from saccade.data.formats.masks_classes import ClassList, class_list
 from saccade.data.formats.masks_look import FEW, MANY, Look, are_objects, classes_of, look
-from saccade.data.formats.pairs_match import Match, Words, answers_of, match, split_lists, split_of
+from saccade.data.formats.pairs_match import Match, Words, answers_of, match, shown_folders, split_lists, split_of
 from saccade.data.formats.source import Found, Source
 from saccade.data.formats.stored import InstanceFile, MaskFile
 from saccade.errors import Problem
@@ -18,7 +17,7 @@ from saccade.errors import Problem
 MASKS = Words(
     frozenset(
         "mask masks label labels annotation annotations annot annots gt gts groundtruth ground_truth ground-truth seg segs segmentation "
-        "segmentations semantic semseg semantics segmentation_masks labelids gtleft groundtruths".split()
+        "segmentations semantic semseg semantics segmentation_masks labelids gtleft groundtruths target targets".split()
     ),
     frozenset("mask masks gt seg label labels labelids segmentation annotation annot groundtruth l".split()) - {"l"},
 )
@@ -72,7 +71,7 @@ def load(source: Source, plan: Any_Plan) -> Found:
             head, targets, space, reason = _read(source, found, called or _called(found))
             if head not in heads:
                 heads[head], spaces[head] = targets, space
-                reasons.append(f"{reason} ({len(found.answers):,} masks of {len(found.images):,} images in {_shown(found.folders)})")
+                reasons.append(f"{reason} ({len(found.answers):,} masks of {len(found.images):,} images in {shown_folders(found)})")
             problems += [Problem("MAP-ORPHAN", path, "no image has its name") for path in found.orphans]
             problems += [Problem("MAP-ORPHAN", path, "its image has another mask already") for path in found.doubles]
     images = list(dict.fromkeys(image for found in plan if found is not None for image in found.images))
@@ -93,11 +92,6 @@ def _called(found: Match) -> bool:
     return sum(ends) * 2 > len(ends)
 
 
-def _shown(folders: list[str]) -> str:
-    names = [f"{folder or '.'}/" for folder in folders]
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
 def _read(source: Source, found: Match, called: bool) -> tuple[str, dict[str, Any], LabelSpace, str]:
     """The head that the masks are truths of, image -> truth, the classes, and why."""
     listed = class_list(source, found.folders)
@@ -105,24 +99,22 @@ def _read(source: Source, found: Match, called: bool) -> tuple[str, dict[str, An
     most = source.wishes.max_pixels
     seen = look(paths, FEW if listed is not None else MANY, bool(listed and listed.colours and not listed.values), most)
     if are_objects(seen, listed, called):
-        target, space, reason = _objects(seen, listed.names if listed else (), dict(zip(listed.values, listed.names, strict=False)) if listed else {})
+        target, space, reason = _objects(seen, listed)
         held = {image: InstanceFile(source.root / path, max_pixels=most, **target) for image, path in found.answers.items()}
         return "instances", held, space, reason
     coding, space, reason = classes_of(seen, listed, found.folders[0] if found.folders else "")
     return "map", {image: MaskFile(source.root / path, coding, max_pixels=most) for image, path in found.answers.items()}, space, f"masks: {reason}"
 
 
-def _objects(seen: Look, names: tuple[str, ...], valued: Mapping[int, str]) -> tuple[dict[str, Any], LabelSpace, str]:
+def _objects(seen: Look, listed: ClassList | None) -> tuple[dict[str, Any], LabelSpace, str]:
     """The fields of every InstanceFile, the classes, and why."""
     ids = [value for value in seen.used if value]
-    if seen.kind == "index" and ids and ids[0] >= THOUSAND:
-        groups = sorted({value // THOUSAND for value in ids if value != UNCOUNTED})
-        called = dict(valued) or {i + 1: name for i, name in enumerate(names)}
-        called = {k: name for k, name in called.items() if k} or {k: str(k) for k in groups}
-        classes = tuple((k, place) for place, k in enumerate(called))
-        target = {"divisor": THOUSAND, "classes": classes, "ignored": (UNCOUNTED,)}
-        return target, LabelSpace(tuple(called.values())), "id maps of objects, class x 1000 + number"
-    plain = [name for name in names if name.strip().lower() not in BACKGROUND]
-    space = LabelSpace((plain[0] if len(plain) == 1 else "object",))
+    names = [name for i, name in enumerate(listed.names) if i != listed.background and i not in listed.void] if listed else []
+    if seen.kind == "index" and (ids[0] >= THOUSAND if ids else len(names) > 1):
+        called = dict(zip(listed.values or range(1, len(listed.names) + 1), listed.names, strict=True)) if listed else {}
+        called = {k: name for k, name in called.items() if k} or {k: str(k) for k in sorted({value // THOUSAND for value in ids if value != UNCOUNTED})}
+        target = {"divisor": THOUSAND, "classes": tuple((k, place) for place, k in enumerate(called)), "ignored": (UNCOUNTED,)}
+        colours = tuple(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in listed.colours) if listed and len(listed.colours) == len(called) else ()
+        return target, LabelSpace(tuple(called.values()), colours=colours), "id maps of objects, class x 1000 + number"
     how = "each colour an object" if seen.kind == "colour" else "more than 8 bits" if seen.deep else "ids from 1 to n in each mask"
-    return {"kind": seen.kind}, space, f"id maps of objects ({how})"
+    return {"kind": seen.kind}, LabelSpace((names[0] if len(names) == 1 else "object",)), f"id maps of objects ({how})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -25,12 +25,18 @@ _COLOUR = re.compile(r"#?[0-9a-fA-F]{6}")
 
 @dataclass(frozen=True)
 class ClassList:
-    """names in order. values: the number that stands for each in a mask, empty = the place in the list. colours: (r, g, b) each, empty = none given."""
+    """names in order. values: the number that stands for each in a mask, empty = the place in the list. colours: (r, g, b) each, empty = none given.
+
+    background, void: the places of the background and of what is ignored; `exact` when the list says so itself, else by the names.
+    """
 
     where: str
     names: tuple[str, ...]
     values: tuple[int, ...] = ()
     colours: tuple[tuple[int, int, int], ...] = ()
+    background: int | None = None
+    void: frozenset[int] = frozenset()
+    exact: bool = False
 
 
 def class_list(source: Source, folders: Sequence[str]) -> ClassList | None:
@@ -55,6 +61,10 @@ def parse_classes(data: bytes, name: str) -> ClassList | None:
     ((64, 128, 64), (0, 0, 0))
     """
     found = _from_json(parse(data, name), name) if name.lower().endswith(".json") else _from_text(data, name)
+    if found is not None and not found.exact:
+        low = [name.strip().lower() for name in found.names]
+        void = frozenset(i for i, name in enumerate(low) if name in VOID)
+        found = replace(found, background=next((i for i, name in enumerate(low) if name in BACKGROUND), None), void=void)
     for what, column in (("name", found.names), ("value", found.values), ("colour", found.colours)) if found else ():
         if twice := [each for each in column if column.count(each) > 1]:
             raise DataError("ANN-UNREADABLE", f"the {what} {twice[0]} is there twice", where=name, fix="give every class a line of its own")
@@ -72,7 +82,11 @@ def _from_json(content: Any, where: str) -> ClassList | None:
         colours = tuple(colour for each in content if (colour := _colour(each.get("color", each.get("colour")))))
         numbers = [each.get("id", each.get("value")) for each in content]
         values = tuple(numbers) if all(type(v) is int for v in numbers) else ()
-        return ClassList(where, tuple(each["name"] for each in content), values, colours if len(colours) == len(content) else ())
+        found = ClassList(where, tuple(each["name"] for each in content), values, colours if len(colours) == len(content) else ())
+        if all(type(each.get("ignored")) is bool for each in content):
+            background = next((i for i, each in enumerate(content) if each.get("background") is True), None)
+            return replace(found, exact=True, background=background, void=frozenset(i for i, each in enumerate(content) if each["ignored"]))
+        return found
     if not isinstance(content, dict) or not content:
         return None
     if all(key.isdecimal() and isinstance(value, str) for key, value in content.items()):

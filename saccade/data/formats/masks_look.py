@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from saccade.core import LabelSpace
-from saccade.data.formats.masks_classes import BACKGROUND, VOID, ClassList
+from saccade.data.formats.masks_classes import ClassList
 from saccade.data.formats.stored import IGNORED, Coding, Kind, mask_samples, numbers_of, packed, shown_value, unknown
 from saccade.data.image import MAX_PIXELS, Samples
 from saccade.errors import DataError
@@ -181,13 +181,14 @@ def _by_list(seen: Look, listed: ClassList) -> tuple[Coding, LabelSpace, str]:
         values = tuple(int(packed(np.array(colour))) for colour in listed.colours)
     else:
         values = listed.values or tuple(range(len(names)))
-        names, values, more = _binary(seen, names, values)
+        names, values, more = _binary(seen, listed, values)
         colours = colours if len(colours) == len(names) else ()
         reason += more
-    void = [i for i, name in enumerate(names) if name.strip().lower() in VOID]
+    added = len(names) - len(listed.names)  # a background that the list leaves out comes first
+    void = sorted(i + added for i in listed.void)
     kept = [i for i in range(len(names)) if i not in void]
     ids = {i: place for place, i in enumerate(kept)}
-    background = next((ids[i] for i in kept if names[i].strip().lower() in BACKGROUND), None)
+    background = 0 if added else ids.get(listed.background) if listed.background is not None else None
     space = LabelSpace(tuple(names[i] for i in kept), background=background, colours=tuple(colours[i] for i in kept) if colours else ())
     known, classes = list(values), [ids.get(i, IGNORED) for i in range(len(names))]
     if seen.kind != "colour" and 255 not in known:
@@ -196,14 +197,14 @@ def _by_list(seen: Look, listed: ClassList) -> tuple[Coding, LabelSpace, str]:
     return Coding(seen.kind, tuple(known), tuple(classes)), space, reason + (f"; {names[void[0]]} ignored" if void else "")
 
 
-def _binary(seen: Look, names: tuple[str, ...], values: tuple[int, ...]) -> tuple[tuple[str, ...], tuple[int, ...], str]:
-    """The list fitted to masks of 0 and one more value, and to lists that leave the background out."""
-    used, named = seen.used, any(name.strip().lower() in BACKGROUND for name in names)
-    without = not named and values == tuple(range(len(names)))
-    if without and 0 in used and (len(names) in used or (len(names) == 1 and len(used) == 2 and used[0] == 0)):
+def _binary(seen: Look, listed: ClassList, values: tuple[int, ...]) -> tuple[tuple[str, ...], tuple[int, ...], str]:
+    """The list fitted to masks of 0 and one more value, and to lists that leave the background out; a list that is exact stays."""
+    used, names = seen.used, listed.names
+    plain = not listed.exact and values == tuple(range(len(names)))
+    if plain and listed.background is None and 0 in used and (len(names) in used or (len(names) == 1 and len(used) == 2)):
         last = used[1] if len(names) == 1 else len(names)  # value n of n names: they are counted from 1
         shifted = (0, last) if len(names) == 1 else tuple(range(len(names) + 1))
         return ("background", *names), shifted, "; value 0 is the background"
-    if len(used) == 2 and len(names) == 2 and values == (0, 1) and used[0] == 0 and used[1] > 1:
+    if plain and len(used) == 2 and len(names) == 2 and used[0] == 0 and used[1] > 1:
         return names, (0, used[1]), f"; value {used[1]} is {names[1]}"
     return names, values, ""

@@ -14,10 +14,11 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from saccade.core import Record
 from saccade.data.formats.source import SPLITS, Source
-from saccade.errors import DataError
+from saccade.errors import DataError, Problem
 
 IMAGE_FOLDERS = frozenset("images image imgs img rgb color colour leftimg8bit jpegimages photos photo pictures raw frames rgbleft".split())
 IMAGE_MARKS = frozenset("image img leftimg8bit rgb color colour sat photo input raw".split())
@@ -60,6 +61,11 @@ class Match:
     @property
     def folders(self) -> list[str]:
         return sorted({posixpath.dirname(path) for path in self.answers.values()})
+
+
+def in_folder(path: str, folders: frozenset[str]) -> bool:
+    """Whether one of the path's folders says the role."""
+    return any(_folder(part, folders) is not None for part in path.split("/")[:-1])
 
 
 @lru_cache(maxsize=4096)
@@ -110,10 +116,16 @@ def _name(path: str, folders: frozenset[str], marks: frozenset[str]) -> _Name:
     return _Name((), tuple(parts), stem, plain, False, plain != stem)
 
 
-def answers_of(files: Sequence[str], words: Words) -> dict[str, bool]:
-    """The pictures whose names say the role -> whether the stem says it too."""
-    names = {path: _name(path, words.folders, words.marks) for path in files}
-    return {path: name.marked for path, name in names.items() if name.role or name.marked}
+def answers_of(files: Sequence[str], words: Words) -> dict[str, _Name]:
+    """The pictures whose names say the role. A mark at a stem says nothing in a folder of images when a folder of answers is there.
+
+    >>> list(answers_of(["images/x_mask.png", "masks/x_mask.png"], Words(frozenset({"masks"}), frozenset({"mask"}))))
+    ['masks/x_mask.png']
+    """
+    names = {path: name for path in files if (name := _name(path, words.folders, words.marks)).role or name.marked}
+    if not any(name.role for name in names.values()):
+        return names
+    return {path: name for path, name in names.items() if name.role or not _name(path, words.images, words.image_marks).role}
 
 
 def match(files: Sequence[str], words: Words, others: Collection[str] = ()) -> Match | None:
@@ -122,9 +134,8 @@ def match(files: Sequence[str], words: Words, others: Collection[str] = ()) -> M
     >>> match(["images/a.jpg", "images/b.jpg", "masks/a.png"], Words(frozenset({"masks"}))).answers
     {'images/a.jpg': 'masks/a.png'}
     """
-    names = {path: _name(path, words.folders, words.marks) for path in files if path not in others}
-    answers = {path: name for path, name in names.items() if name.role or name.marked}
-    images = [path for path in names if path not in answers]
+    answers = answers_of([path for path in files if path not in others], words)
+    images = [path for path in files if path not in others and path not in answers]
     if not answers or not images:
         return None
     seen = {path: _name(path, words.images, words.image_marks) for path in images}
@@ -205,3 +216,21 @@ def split_lists(source: Source, images: Collection[str]) -> dict[str, str]:
                     found.setdefault(image, SPLITS[listed[1].lower()])
                     break
     return found
+
+
+def answered(source: Source, found: Match, head: str, truths: Mapping[str, Any]) -> tuple[list[Record], list[Problem]]:
+    """A record for each image with its truth under one head, and what was left over: answers without an image, pictures elsewhere."""
+    lists = split_lists(source, found.images)
+    records = [Record(image, source.root / image, targets={head: truths.get(image)}, split=split_of(image) or lists.get(image)) for image in found.images]
+    problems = [Problem("MAP-ORPHAN", path, "no image has its name") for path in found.orphans]
+    problems += [Problem("MAP-ORPHAN", path, "its image has another one already") for path in found.doubles]
+    used = {*found.images, *found.answers.values(), *found.orphans, *found.doubles}
+    if loose := [path for path in source.listing.files if path not in used]:
+        problems.append(Problem("IMG-LOOSE", loose[0], f"{len(loose)} of {len(source.listing.files)} images"))
+    return records, problems + source.leftovers
+
+
+def shown_folders(found: Match) -> str:
+    """`masks/, val/masks/ and 2 more`, for the reason."""
+    names = [f"{folder or '.'}/" for folder in found.folders]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -16,7 +16,7 @@ import torch
 
 from saccade.data.image import MAX_PIXELS, Samples, read_image, read_samples
 from saccade.errors import DataError
-from saccade.ops.masks import Runs
+from saccade.ops.masks import runs_from_mask, tight_box
 from saccade.targets import Boxes, DepthMap, ImageTarget, Instances, Points, SegmentationMap
 from saccade.targets.segmentation_map import IGNORED
 
@@ -193,10 +193,11 @@ class InstanceFiles:
             size = size or (plane.shape[0], plane.shape[1])
             if plane.shape != size:
                 raise DataError("MAP-VALUES", f"{plane.shape[1]} x {plane.shape[0]} pixels, the others have {size[1]} x {size[0]}", where=str(path))
-            box = tight(plane)
+            run = runs_from_mask(plane)
+            box = tight_box(run)
             if box is None:
                 raise DataError("MAP-VALUES", "no pixel is set in the mask of an object", where=str(path))
-            runs.append(Runs(size, run_lengths(plane)))
+            runs.append(run)
             boxes.append(box)
         return Instances(plain_boxes(boxes, [0] * len(boxes)), size or (0, 0), tuple(runs))
 
@@ -283,18 +284,3 @@ def from_ids(ids: np.ndarray, classes: Sequence[int]) -> Instances:
 def plain_boxes(boxes: Sequence[Sequence[float]], classes: Sequence[int]) -> Boxes:
     """Boxes with nothing but corners and classes."""
     return Boxes(torch.tensor([list(box) for box in boxes], dtype=torch.float64).reshape(-1, 4), torch.tensor(list(classes), dtype=torch.int64))
-
-
-def tight(plane: np.ndarray) -> tuple[float, float, float, float] | None:
-    """x1 y1 x2 y2 around the set pixels of an (h, w) bool plane, None when there are none."""
-    rows, columns = np.flatnonzero(plane.any(1)), np.flatnonzero(plane.any(0))
-    return (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)) if len(rows) else None
-
-
-def run_lengths(plane: np.ndarray) -> np.ndarray:
-    """The runs of an (h, w) bool plane column by column, beginning with unset: int64."""
-    flat = plane.ravel(order="F")
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    starts = np.concatenate([[0], changes, [flat.size]])
-    runs = np.diff(starts)
-    return np.concatenate([[0], runs]).astype(np.int64) if flat.size and flat[0] else runs.astype(np.int64)
