@@ -46,9 +46,9 @@ def open_dataset(
     records = tuple(found.records)
     if group is not None and not found.grouped:
         records = _grouped(records, group)
-    root = Path(os.path.abspath(source.root))
+    root = Path(os.path.abspath(found.root or source.root))
     return ImageDataset(
-        name=_name(root / source.only if source.only else root),
+        name=_name(source.root / source.only if source.only else root),
         root=root,
         format=chosen,
         reason=found.reason,
@@ -87,14 +87,16 @@ def _source(path: Path, wishes: Wishes) -> Source:
 def _recognise(source: Source, wanted: str | None) -> tuple[str, Found]:
     """The first format that fits, with what it loaded. Raises DataError DATA-LAYOUT that lists what was looked for."""
     tried = {wanted: FORMATS[wanted]} if wanted else {name: f for name, f in FORMATS.items() if not f.asked}
+    if not wanted:
+        refuse(source, "first")
     for name, candidate in tried.items():
         if name == "folder" and not wanted:
-            refuse(source, weak=False)
+            refuse(source, "before folder")
         plan = candidate.detect(source)
         if plan is not None:
             return name, candidate.load(source, plan)
     if not wanted:
-        refuse(source, weak=True)
+        refuse(source, "last")
     where = str(source.root / source.only if source.only else source.root)
     files = len(source.listing.files)
     got = f"{files:,} images, but none of: " + "; ".join(f.wants for f in tried.values())

@@ -223,3 +223,4 @@ class Found(NamedTuple):
     problems: Sequence[Problem] = ()
     arrays: Mapping[str, np.ndarray] = EMPTY
     grouped: bool = False  # the wish for a group was a column's name
+    root: Path | None = None  # where the ids of the records begin, when that is not the folder of the file that was given
