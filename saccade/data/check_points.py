@@ -44,11 +44,11 @@ def keypoints(target: Keypoints, size: Size, space: LabelSpace | None) -> list[P
         return [Problem("KEY-COUNT", "", f"{xy.shape[1]} key points an object; the list has {len(names)}")]
     labelled = visible > 0
     finite = np.isfinite(xy).min(axis=2, initial=True)
-    problems = told("ANN-NUMBER", (labelled & ~finite).any(1), lambda row: _first(labelled[row] & ~finite[row], names))
+    problems = told("ANN-NUMBER", np.asarray((labelled & ~finite).any(1)), lambda row: _first(labelled[row] & ~finite[row], names))
     problems += told("KEY-VISIBLE", (visible > 2).any(1), lambda row: f"visibility {visible[row].max()}, expected 0, 1 or 2", "error")
     origin = labelled & (xy == 0).min(axis=2, initial=True)
-    problems += told("KEY-VISIBLE", origin.any(1), lambda row: f"{_first(origin[row], names)} is labelled at 0 0")
-    unseen = ~labelled & finite & (xy != 0).any(2)
+    problems += told("KEY-VISIBLE", np.asarray(origin.any(1)), lambda row: f"{_first(origin[row], names)} is labelled at 0 0")
+    unseen = ~labelled & finite & (xy != 0).max(axis=2, initial=False)
     problems += told("KEY-VISIBLE", unseen.any(1), lambda row: f"{_first(unseen[row], names)} is not labelled, but has a place")
     outside = labelled & beyond(xy, size)
     lost = outside.any(1) & (outside == labelled).all(1)

@@ -1,4 +1,4 @@
-"""Which records are trained on, chosen by and tested on: stratified by class, groups never divided.
+"""Which records are trained on, chosen by and tested on: stratified by the classes of their truths, groups never divided.
 
 Groups are those of the records (patient, student; `check` adds copies and nearly the same pictures). The result follows
 from the seed and the ids, not from the order of the records.
@@ -16,12 +16,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from saccade import storage
-from saccade.core import IGNORE
 from saccade.data.check_report import harmless
+from saccade.data.contents import plain
 from saccade.data.dataset import ImageDataset
 from saccade.data.formats.rows import read_rows
 from saccade.data.formats.source import SPLITS, natural
-from saccade.data.stratify import balanced, by_hash, choose, from_the_end, quotas, totals, units
+from saccade.data.stratify import Classes, Unit, balanced, by_hash, choose, classes_of, from_the_end, last, quotas, spread, totals, units
 from saccade.errors import DataError, UsageError, nearest
 
 _NAMED = 3
@@ -39,16 +39,17 @@ class Split(NamedTuple):
 
 
 def make_split(dataset: ImageDataset, *, test: float | None = None, val: float = 0.15, seed: int = 0, order: Order = "random") -> Split:
-    """Splits the labelled records. Splits that the data gives are kept; val is cut from train when there is none, never from test.
+    """Splits the labelled records, whatever their labels are. Splits that the data gives are kept; val is cut from train when there is none, never from test.
 
     test, val: a share below 1 or a number of images. order: `random`, or `last` for the last of each class by the numbers
-    in their ids. A data set with nothing but a given test is evaluated whole.
+    in their ids (of other truths than a class: the last of all). A data set with nothing but a given test is evaluated whole.
 
     Raises UsageError USE-VALUE for a test beside a given one and for values out of range, DataError DATA-SMALL when too few are left to train on.
     """
     if order not in ORDERS:
         raise UsageError("USE-VALUE", f"order={order}", fix=nearest(order, ORDERS))
-    labelled = np.flatnonzero(dataset.labels != IGNORE).tolist()
+    classes = classes_of(dataset)
+    labelled = [i for i, own in enumerate(classes) if own is not None]
     given: dict[str | None, list[int]] = defaultdict(list)
     for i in labelled:
         given[dataset.records[i].split].append(i)
@@ -60,12 +61,12 @@ def make_split(dataset: ImageDataset, *, test: float | None = None, val: float =
     for name, wish in (("test", test or 0.0), ("val", val)):
         if parts[name] or not wish or not (rest or name == "test"):
             continue
-        parts[name], rest, reason = _cut(dataset, rest, wish, name, seed, order)
+        parts[name], rest, reason = _cut(dataset, rest, classes, wish, name, seed, order)
         said.append(reason)
     return Split(tuple(sorted(rest)), tuple(sorted(parts["val"])), tuple(sorted(parts["test"])), "; ".join(said) or "everything is for training")
 
 
-def _cut(dataset: ImageDataset, places: Sequence[int], wish: float, name: str, seed: int, order: Order) -> tuple[list[int], list[int], str]:
+def _cut(dataset: ImageDataset, places: Sequence[int], classes: Classes, wish: float, name: str, seed: int, order: Order) -> tuple[list[int], list[int], str]:
     """(cut off, left, how): a share of each class, whole units, and at least one image of each class left."""
     if not 0 < wish < np.inf or (wish >= 1 and wish != int(wish)):
         raise UsageError("USE-VALUE", f"{name}={wish:g}", fix="give a share between 0 and 1, or a number of images")
@@ -74,14 +75,24 @@ def _cut(dataset: ImageDataset, places: Sequence[int], wish: float, name: str, s
         raise DataError(
             "DATA-SMALL", f"{name} is to have {number} of {len(places)} labelled images", where=str(dataset.root), fix="ask for fewer, or add examples"
         )
-    pool = units(dataset, places)
+    pool = units(dataset, places, classes)
     ordered = by_hash(pool, seed, name) if order == "random" else from_the_end(pool, dataset)
-    chosen = choose(ordered, quotas(totals(pool), number))
+    chosen, proportion = _chosen(ordered, number, len(places), order, plain(dataset))
     kept = set(chosen)
-    share = f"{wish:.0%} of each class" if wish < 1 else f"{len(chosen):,} images, all classes in proportion"
-    how = f"{name}: {'a random' if order == 'random' else 'the last'} {share}"
+    share = f"{wish:.0%} of {'each class' if plain(dataset) else 'the images'}" if wish < 1 else f"{len(chosen):,} images"
+    how = f"{name}: {'a random' if order == 'random' else 'the last'} {share}" + (", all classes in proportion" if proportion and "class" not in share else "")
     grouped = sum(len(unit.places) > 1 for unit in pool)
     return chosen, [i for i in places if i not in kept], how + (f", {grouped:,} groups undivided" if grouped else "")
+
+
+def _chosen(ordered: Sequence[Unit], number: int, of: int, order: Order, single: bool) -> tuple[list[int], bool]:
+    """About `number` of the `of` records, and whether the classes were kept in proportion."""
+    if single:
+        return choose(ordered, quotas(totals(ordered), number)), True
+    if order == "last":
+        return last(ordered, number), False
+    parts = spread(ordered, (number, of - number))
+    return [i for unit, part in zip(ordered, parts, strict=True) if part == 0 for i in unit.places], True
 
 
 def make_folds(dataset: ImageDataset, k: int, *, seed: int = 0, val: float = 0.15) -> list[Split]:
@@ -93,34 +104,36 @@ def make_folds(dataset: ImageDataset, k: int, *, seed: int = 0, val: float = 0.1
     if k < 2:
         raise UsageError("USE-VALUE", f"folds={k}", fix="give at least 2")
     kept_out = set(dataset.places("test")) if set(dataset.splits) - {"test"} or dataset.places(None) else set()
-    pool = units(dataset, (i for i in np.flatnonzero(dataset.labels != IGNORE).tolist() if i not in kept_out))
+    classes = classes_of(dataset)
+    pool = units(dataset, (i for i, own in enumerate(classes) if own is not None and i not in kept_out), classes)
     if len(pool) < k:
         raise DataError("DATA-SMALL", f"{len(pool)} groups for {k} folds", where=str(dataset.root), fix="ask for fewer folds, or add examples")
     folds: list[list[int]] = [[] for _ in range(k)]
     ordered = sorted(by_hash(pool, seed, "folds"), key=lambda unit: -len(unit.places))  # the small ones fill the gaps that the large ones leave
-    for unit, fold in zip(ordered, balanced(ordered, k), strict=True):
+    images = sum(len(unit.places) for unit in pool)
+    for unit, fold in zip(ordered, balanced(ordered, k) if plain(dataset) else spread(ordered, [images / k] * k), strict=True):
         folds[fold] += unit.places
     splits = []
     for number, test in enumerate(folds):
         rest = [i for other in folds if other is not test for i in other]
         chosen: list[int] = []
         if val:
-            chosen, rest, _ = _cut(dataset, rest, val, "val", seed + number, "random")
+            chosen, rest, _ = _cut(dataset, rest, classes, val, "val", seed + number, "random")
         reason = f"fold {number + 1} of {k}, {len(pool):,} groups in proportion to the classes"
         splits.append(Split(tuple(sorted(rest)), tuple(sorted(chosen)), tuple(sorted(test)), reason))
     return splits
 
 
 def write_split(path: Path, dataset: ImageDataset, split: Split) -> None:
-    """Writes the parts, one row a record in natural order. Raises ResourceError RUN-DISK."""
-    names, out = dataset.spaces["label"].names, io.StringIO(newline="")
+    """Writes the parts, one row a record in natural order: path, label (of classification), split, group. Raises ResourceError RUN-DISK."""
+    names, out = dataset.spaces["label"].names if plain(dataset) else (), io.StringIO(newline="")
     grouped = any(record.group is not None for record in dataset.records)
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["path", "label", "split"] + ["group"] * grouped)
+    writer.writerow(["path"] + ["label"] * bool(names) + ["split"] + ["group"] * grouped)
     rows = [(dataset.records[i], part) for part in ("train", "val", "test") for i in getattr(split, part)]
     for record, part in sorted(rows, key=lambda row: natural(row[0].id)):
-        label = names[record.targets["label"].index]
-        writer.writerow([_cell(record.id), _cell(label), part] + [_cell(record.group or "")] * grouped)
+        label = [_cell(names[record.targets["label"].index])] if names else []
+        writer.writerow([_cell(record.id), *label, part] + [_cell(record.group or "")] * grouped)
     storage.atomic_write(Path(path), out.getvalue().encode("utf-8", "surrogateescape"))
 
 
@@ -162,6 +175,8 @@ def read_split(path: Path, dataset: ImageDataset) -> Split:
 
 
 def _same_label(dataset: ImageDataset, place: int, label: str | None, where: str) -> None:
+    if "label" not in dataset.spaces:
+        return
     target = dataset.records[place].targets.get("label")
     own = "" if target is None else dataset.spaces["label"].names[target.index]
     if label is not None and label != own:

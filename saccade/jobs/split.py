@@ -12,6 +12,7 @@ from pydantic import Field
 
 from saccade import storage
 from saccade.data.check_report import CheckReport
+from saccade.data.contents import main_head, tally
 from saccade.data.dataset import ImageDataset
 from saccade.data.split import Split, make_folds, make_split, write_split
 from saccade.errors import UsageError, displayable
@@ -50,7 +51,7 @@ class SplitResult:
             lines += textwrap.wrap(split.reason, 100, initial_indent=" ", subsequent_indent="   ")
             for name in ("train", "val", "test"):
                 places = getattr(split, name)
-                counts = ", ".join(f"{displayable(label)} {n:,}" for label, n in self.dataset.class_counts(places).items())
+                counts = ", ".join(f"{displayable(label)} {n:,}" for label, n in tally(self.dataset, main_head(self.dataset), places).items())
                 line = f"  {name:<6} {len(places):>8,}   {counts}"
                 lines.append(line if len(line) <= 100 else line[:97] + "...")
         return "\n".join(lines + [str(path) for path in self.paths])
