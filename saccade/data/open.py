@@ -12,7 +12,7 @@ from saccade.core import Record
 from saccade.data.dataset import ImageDataset
 from saccade.data.formats import FORMATS
 from saccade.data.formats.archive import unpacked
-from saccade.data.formats.foreign import refuse
+from saccade.data.formats.foreign import Signs
 from saccade.data.formats.source import Found, Source, Wishes
 from saccade.data.image import MAX_PIXELS, header
 from saccade.errors import DataError, UsageError, nearest
@@ -87,16 +87,17 @@ def _source(path: Path, wishes: Wishes) -> Source:
 def _recognise(source: Source, wanted: str | None) -> tuple[str, Found]:
     """The first format that fits, with what it loaded. Raises DataError DATA-LAYOUT that lists what was looked for."""
     tried = {wanted: FORMATS[wanted]} if wanted else {name: f for name, f in FORMATS.items() if not f.asked}
-    if not wanted:
-        refuse(source, "first")
+    signs = Signs(source) if not wanted else None
+    if signs:
+        signs.refuse("first")
     for name, candidate in tried.items():
-        if name == "folder" and not wanted:
-            refuse(source, "before folder")
+        if name == "folder" and signs:
+            signs.refuse("before folder")
         plan = candidate.detect(source)
         if plan is not None:
             return name, candidate.load(source, plan)
-    if not wanted:
-        refuse(source, "last")
+    if signs:
+        signs.refuse("last")
     where = str(source.root / source.only if source.only else source.root)
     files = len(source.listing.files)
     got = f"{files:,} images, but none of: " + "; ".join(f.wants for f in tried.values())

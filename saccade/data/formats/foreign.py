@@ -1,15 +1,15 @@
 """Layouts that are known and not read, so that one can say which it is and what to do: a table of signatures, looked up when no format fits.
 
-A signature looks at names first and at the first bytes of a few files; nothing is parsed, and no pickle is opened. A `weak` one is a
-sign that may lie about in any folder (an array, a film) and is only looked for when nothing else fits; the others go before the folder
-of classes, which nearly any layout with images would pass for.
+A signature looks at names first and at the first bytes of a few files; nothing is parsed, and no pickle is opened. Most are looked for before
+the folder of classes is tried, which nearly any layout with images would pass for; a few before all formats, whose parts would pass for
+something else; and signs that may lie about in any folder (an array, a film) when nothing fits.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from saccade.data.formats.source import Source
 from saccade.errors import DataError
@@ -24,22 +24,25 @@ _PICTURES = "write its pictures as PNG, and the labels as a CSV with path,label 
 _MASKS = "give the pictures in images/ and the masks of the same names in masks/"
 
 
+When = Literal["first", "before folder", "last"]
+
+
 class Foreign(NamedTuple):
-    """One layout: `files` must match a path (relative, with /), `head` the beginning of one of those, `needs` another path."""
+    """One layout: `files` must match a path (relative, with /), `head` the beginning of one of those, `needs` another path; `when`: see above."""
 
     name: str
     files: str
     advice: str
     head: bytes = b""
     needs: str = ""
-    weak: bool = False
+    when: When = "before folder"
 
 
 # fmt: off
 FOREIGN: tuple[Foreign, ...] = (
     # data sets
-    Foreign("ADE20K (2017)", r"_atr\.txt$", _DATUMARO.format("ade20k2017"), rb"^\d+ # \d+ # ", r"_seg\.png$"),
-    Foreign("ADE20K (2020)", r"\.json$", _DATUMARO.format("ade20k2020"), rb'^\s*\{\s*"annotation"\s*:', r"_seg\.png$"),
+    Foreign("ADE20K (2017)", r"_atr\.txt$", _DATUMARO.format("ade20k2017"), rb"^\d+ # \d+ # ", r"_seg\.png$", "first"),
+    Foreign("ADE20K (2020)", r"\.json$", _DATUMARO.format("ade20k2020"), rb'^\s*\{\s*"annotation"\s*:', r"_seg\.png$", "first"),
     Foreign("AVA actions", r"(^|/)ava_[^/]*\.csv$", "cut the people out of the frames into one folder a class, or write a CSV with path,label"),
     Foreign("BraTS volumes", r"BRATS[^/]*\.nii(\.gz)?$", "write the slices of the volumes as PNG, with masks of the same names in masks/"),
     Foreign("CelebA", r"list_attr_(celeba|celebA)\.(txt|csv)$", "write list_attr_celeba as a CSV with one column an attribute (1, 0) and a path column"),
@@ -47,7 +50,7 @@ FOREIGN: tuple[Foreign, ...] = (
     Foreign("CIFAR in Python pickles", r"(^|/)(data_batch_\d|test_batch|batches\.meta|train|test|meta)$",
             "pickles can run code and are not opened; save the pictures as PNG in one folder a class", rb"^\x80[\x02-\x05]"),
     Foreign("DOTA oriented boxes", r"(^|/)(labelTxt[^/]*|[^/]*)/[^/]+\.txt$", _DATUMARO.format("dota"),
-            rb"(^|\n)\s*(-?[\d.]+ +){8}[^\d\s]\S* +\d+\s*(\r?\n|$)"),
+            rb"(^|\n)[ \t]*(-?[\d.]+ +){8}[^\d\s]\S* +\d+\s*(\r?\n|$)"),
     Foreign("ICDAR text localization", r"(^|/)gt_[^/]*\.txt$", "convert it with datumaro (datum convert -if icdar_text_localization -f coco)",
             rb'^(\xef\xbb\xbf)?\s*-?\d+[, ]+-?\d+[, ]+-?\d+[, ]+-?\d+[, ]'),
     Foreign("ICDAR text segmentation", r"_GT\.txt$", "convert it with datumaro (datum convert -if icdar_text_segmentation -f coco)", b"", r"_GT\.(bmp|png)$"),
@@ -67,38 +70,42 @@ FOREIGN: tuple[Foreign, ...] = (
             rb'^\s*\{\s*"image"\s*:\s*\{[\s\S]*"(predicted_iou|stability_score|crop_box)"'),
     Foreign("Supervisely", r"(^|/)meta\.json$", _EXPORT, rb'"classes"\s*:', r"(^|/)ann/[^/]+\.json$"),
     Foreign("SYNTHIA", r"(^|/)(GTLeft|GTTXT)/", "give RGB as images/ and GT or the colours of GTLeft as masks/, with a classes list"),
-    Foreign("TF detection records", r"\.tfrecords?(-\d+-of-\d+)?$", _DATUMARO.format("tf_detection_api"), b"", r"label_map\.pbtxt$"),
-    Foreign("TFRecord", r"\.tfrecords?(-\d+-of-\d+)?$", _PICTURES),
+    Foreign("TF detection records", r"\.tfrecords?(-\d+-of-\d+)?$", _DATUMARO.format("tf_detection_api"), b"", r"label_map\.pbtxt$", when="last"),
+    Foreign("TFRecord", r"\.tfrecords?(-\d+-of-\d+)?$", _PICTURES, when="last"),
     Foreign("VGGFace2", r"(^|/)bb_landmark/", "open its train or test folder alone: one folder a person"),
     Foreign("VoTT JSON", r"-export\.json$", _EXPORT, rb'"(videoSettings|activeLearningSettings|securityToken|vottVersion|tags)"\s*:'),
     Foreign("WIDER FACE", r"wider_face_[^/]*_bbx_gt\.txt$", _DATUMARO.format("wider_face")),
     # tools and containers
     Foreign("Datumaro JSON", r"\.json$", "convert it with datumaro (datum convert -if datumaro -f coco)",
             rb'^\s*\{[\s\S]*"categories"\s*:\s*\{\s*("label"|"mask"|"points"|\})'),
-    Foreign("WebDataset", r"\.tar$", "unpack the shards, and write the labels as a CSV with path,label", b""),
-    Foreign("HDF5", r"\.(h5|hdf5|hdf)$", _PICTURES, rb"^\x89HDF\r\n"),
-    Foreign("Parquet", r"\.(parquet|arrow|feather)$", _PICTURES, rb"^(PAR1|ARROW1|FEA1)"),
+    Foreign("WebDataset", r"\.tar$", "unpack the shards, and write the labels as a CSV with path,label", when="last"),
+    Foreign("HDF5", r"\.(h5|hdf5|hdf)$", _PICTURES, rb"^\x89HDF\r\n", when="last"),
+    Foreign("Parquet", r"\.(parquet|arrow|feather)$", _PICTURES, rb"^(PAR1|ARROW1|FEA1)", when="last"),
     Foreign("DICOM", r"\.dcm$|(^|/)DICOMDIR$", "write the pictures as 16-bit PNG, and the labels as a CSV with path,label"),
-    Foreign("NIfTI volumes", r"\.nii(\.gz)?$", "write the slices of the volumes as PNG, with masks of the same names in masks/", weak=True),
-    Foreign("MATLAB", r"\.mat$", _PICTURES, weak=True),
-    Foreign("NumPy arrays", r"\.np[yz]$", _PICTURES, weak=True),
-    Foreign("pickles", r"\.(p|pkl|pickle|pt|pth)$", "pickles can run code and are not opened; save what is in them as PNG and CSV", weak=True),
-    Foreign("films", r"\.(mp4|avi|mov|mkv|webm|m4v)$", "take the frames out as pictures", weak=True),
-    Foreign("archives", r"\.(zip|tar\.gz|tgz|tar\.bz2|tar\.xz|7z|rar)$", "name the .zip itself as DATA, or unpack the archives", weak=True),
-    Foreign("pen strokes", r"(^|/)\d+_\d+\.txt$", "open the pictures of the same drawings", rb"^(START|-?\d+(\.\d+)?,-?\d+(\.\d+)?,-?\d)", weak=True),
+    Foreign("NIfTI volumes", r"\.nii(\.gz)?$", "write the slices of the volumes as PNG, with masks of the same names in masks/", when="last"),
+    Foreign("MATLAB", r"\.mat$", _PICTURES, when="last"),
+    Foreign("NumPy arrays", r"\.np[yz]$", _PICTURES, when="last"),
+    Foreign("pickles", r"\.(p|pkl|pickle|pt|pth)$", "pickles can run code and are not opened; save what is in them as PNG and CSV", when="last"),
+    Foreign("films", r"\.(mp4|avi|mov|mkv|webm|m4v)$", "take the frames out as pictures", when="last"),
+    Foreign("archives", r"\.(zip|tar\.gz|tgz|tar\.bz2|tar\.xz|7z|rar)$", "name the .zip itself as DATA, or unpack the archives", when="last"),
+    Foreign("pen strokes", r"(^|/)\d+_\d+\.txt$", "open the pictures of the same drawings", rb"^(START|-?\d+(\.\d+)?,-?\d+(\.\d+)?,-?\d)", when="last"),
 )
 # fmt: on
 
 
-def refuse(source: Source, *, weak: bool) -> None:
-    """Raises DataError DATA-FORMAT when the folder (or the file) has the signature of a layout that is not read. weak: look for the weak signs too."""
-    paths = _paths(source)
-    for foreign in FOREIGN:
-        if foreign.weak and not weak:
-            continue
-        if (path := _fits(foreign, paths, source)) is not None:
-            got = f"this is {foreign.name} ({path}), which is not read"
-            raise DataError("DATA-FORMAT", got, where=str(source.root / source.only if source.only else source.root), fix=foreign.advice)
+class Signs:
+    """What is looked for in one folder (or file), whose names are listed once."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.paths = _paths(source)
+
+    def refuse(self, when: When) -> None:
+        """Raises DataError DATA-FORMAT when there is the signature of a layout that is not read, of those looked for now."""
+        for foreign in FOREIGN:
+            if foreign.when == when and (path := _fits(foreign, self.paths, self.source)) is not None:
+                where = self.source.root / self.source.only if self.source.only else self.source.root
+                raise DataError("DATA-FORMAT", f"this is {foreign.name} ({path}), which is not read", where=str(where), fix=foreign.advice)
 
 
 def _fits(foreign: Foreign, paths: list[str], source: Source) -> str | None:

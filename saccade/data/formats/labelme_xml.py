@@ -6,6 +6,7 @@ Deleted objects are left out; `occluded` and the text of `attributes` are kept; 
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
@@ -17,6 +18,8 @@ from saccade.data.formats.strict_xml import parse
 from saccade.data.formats.values import name, size
 from saccade.data.image import read_image
 from saccade.errors import DataError, Problem
+
+_SIGN = re.compile(rb"<sourceAnnotation>\s*LabelMe|<deleted>")
 
 
 class Plan(NamedTuple):
@@ -32,7 +35,7 @@ def detect(source: Source) -> Plan | None:
 
 
 def _looks(head: bytes) -> bool:
-    return b"<annotation" in head and b"<bndbox>" not in head and (b"LabelMe" in head or b"<deleted>" in head)
+    return b"<annotation" in head and b"<bndbox>" not in head and (_SIGN.search(head) is not None)
 
 
 def load(source: Source, plan: Plan) -> Found:
