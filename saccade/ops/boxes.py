@@ -136,3 +136,15 @@ def _outline(boxes: np.ndarray, steps: int) -> np.ndarray:
     following = np.roll(corners, -1, axis=1)
     outline: np.ndarray = (corners * (1 - t) + following * t).reshape(len(boxes), 4 * steps, 2)
     return outline
+
+
+def magnification(xyxy: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """(n,) by how much a small area at the middle of each box grows; nan behind the viewer."""
+    boxes = np.asarray(xyxy, dtype=np.float64)
+    if geometry.affine:
+        return np.full(len(boxes), abs(np.linalg.det(geometry.matrix[:, :2])))
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    origin, right, below = (geometry.points(middle + np.array(step)) for step in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5)))
+    (ax, ay), (bx, by) = (2 * (right - origin)).T, (2 * (below - origin)).T
+    grown: np.ndarray = np.abs(ax * by - ay * bx)
+    return grown

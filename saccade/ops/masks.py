@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from saccade.ops.outlines import rings_of
+from saccade.ops.rings import LARGEST_PLANE as LARGEST_PLANE
 from saccade.ops.rings import Spans, check_size, spans
 
 _SHORT = 100  # pixels of a run, from which on a loop over the runs is the faster way to paint them
@@ -54,7 +55,7 @@ def runs_from_mask(mask: np.ndarray) -> Runs:
 
 def mask_from_runs(runs: Runs) -> np.ndarray:
     """Runs -> (h, w) bool. Raises ValueError, before anything is made, for counts that are no whole numbers, are negative or do not fill the plane,
-    and for a plane of more than rings.LARGEST_PLANE pixels.
+    and for a plane of more than LARGEST_PLANE pixels.
 
     >>> mask_from_runs(Runs((2, 2), np.array([1, 2, 1]))).tolist()
     [[False, True], [True, False]]
@@ -158,7 +159,7 @@ def mask_from_polygons(polygons: Polygons) -> np.ndarray:
     """Polygons -> (h, w) bool, pixel for pixel as COCO: the union of the rings, each even-odd.
 
     Raises ValueError for rings of fewer than three points, coordinates that are not finite or beyond 1e8 pixels, outlines that cross
-    the columns of pixels more than 2^23 times, and planes of more than rings.LARGEST_PLANE pixels.
+    the columns of pixels more than 2^23 times, and planes of more than LARGEST_PLANE pixels.
 
     >>> mask_from_polygons(Polygons((3, 3), (np.array([[0.0, 0], [2, 0], [2, 2], [0, 2]]),))).astype(int).tolist()
     [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
@@ -234,11 +235,11 @@ def id_map(shapes: Sequence[Runs | Polygons], size: tuple[int, int]) -> np.ndarr
     for shape in shapes:
         if tuple(shape.size) != tuple(size):
             raise ValueError(f"a mask of size {shape.size} in a plane of size {size}")
-    return plane_of(spans_of(shapes, size), len(shapes), size)
+    return plane_of(spans_of(shapes, size), len(shapes), size).astype(np.int32, copy=False)
 
 
 def plane_of(found: Spans, count: int, size: tuple[int, int]) -> np.ndarray:
-    """(h, w) int32 from the runs of masks numbered from 0 to count - 1, in their order: see `id_map`."""
+    """(h, w), uint8 below 256 masks, else int32, from the runs of masks numbered from 0 to count - 1, in their order: see `id_map`."""
     columns = np.zeros(size[0] * size[1], np.uint8 if count < 256 else np.int32)
     lengths = found.last - found.first
     total = int(lengths.sum())
@@ -248,7 +249,7 @@ def plane_of(found: Spans, count: int, size: tuple[int, int]) -> np.ndarray:
     else:
         for number, first, last in zip(*(part.tolist() for part in found), strict=True):
             columns[first:last] = number + 1
-    return upright(columns, size).astype(np.int32, copy=False)
+    return upright(columns, size)
 
 
 def spans_of(shapes: Sequence[Runs | Polygons], size: tuple[int, int]) -> Spans:
