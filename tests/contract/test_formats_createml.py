@@ -11,7 +11,10 @@ from tests.support.json_files import codes, pictures, write
 
 
 def entry(image, *rows):
-    return {"image": image, "annotations": [{"label": label, "coordinates": dict(zip(("x", "y", "width", "height"), place, strict=True))} for label, place in rows]}
+    return {
+        "image": image,
+        "annotations": [{"label": label, "coordinates": dict(zip(("x", "y", "width", "height"), place, strict=True))} for label, place in rows],
+    }
 
 
 def test_boxes_are_given_by_their_middle(tmp_path):

@@ -88,7 +88,12 @@ def test_a_label_that_is_a_result_of_its_own(tmp_path):
 
 
 def test_choices_texts_and_numbers(tmp_path):
-    said = [result("choices", {"choices": ["wet"]}), result("textarea", {"text": ["a cat"]}), result("textarea", {"text": "again"}), result("number", {"number": 4})]
+    said = [
+        result("choices", {"choices": ["wet"]}),
+        result("textarea", {"text": ["a cat"]}),
+        result("textarea", {"text": "again"}),
+        result("number", {"number": 4}),
+    ]
     said.append(result("textarea", {"text": ["its ear"], "x": 50, "y": 50, "width": 10, "height": 10}))
     data = opened(tmp_path, task("a.png", *said), task("b.png", result("choices", {"choices": ["dry"]})), images=("a.png", "b.png"))
     first = data.records[0].targets

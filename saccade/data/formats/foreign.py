@@ -21,7 +21,6 @@ _HEADS = 3  # files of a name whose beginning is looked at
 _DATUMARO = "convert it with datumaro (datum convert -if {0} -f coco -- --save-media)"
 _EXPORT = "export it from the tool as COCO, CVAT or Pascal VOC"
 _PICTURES = "write its pictures as PNG, and the labels as a CSV with path,label or as masks beside them"
-_MASKS = "give the pictures in images/ and the masks of the same names in masks/"
 
 
 When = Literal["first", "before folder", "last"]
@@ -53,23 +52,20 @@ FOREIGN: tuple[Foreign, ...] = (
             rb"(^|\n)[ \t]*(-?[\d.]+ +){8}[^\d\s]\S* +\d+\s*(\r?\n|$)"),
     Foreign("ICDAR text localization", r"(^|/)gt_[^/]*\.txt$", "convert it with datumaro (datum convert -if icdar_text_localization -f coco)",
             rb'^(\xef\xbb\xbf)?\s*-?\d+[, ]+-?\d+[, ]+-?\d+[, ]+-?\d+[, ]'),
-    Foreign("ICDAR text segmentation", r"_GT\.txt$", "convert it with datumaro (datum convert -if icdar_text_segmentation -f coco)", b"", r"_GT\.(bmp|png)$"),
+    Foreign("ICDAR text segmentation", r"_GT\.txt$", "convert it with datumaro (datum convert -if icdar_text_segmentation -f coco)", b"", r"_GT\.(bmp|png)$", "first"),
     Foreign("ICDAR word recognition", r"(^|/)gt\.txt$", 'write a CSV with the columns path and caption', rb'^(\xef\xbb\xbf)?[^,\n]+\.(png|jpg), *"'),
     Foreign("Labeled Faces in the Wild", r"(^|/)(pairs|people)(Dev\w+)?\.txt$", "open its folder of images: one folder a person", rb"^\d+\s"),
     Foreign("Mapillary Vistas", r"(^|/)config(_v[\d.]+)?\.json$", "open the images and v2.0/labels with their colours in a classes list, or convert it with "
-            "datumaro (datum convert -if mapillary_vistas -f coco)", rb'"labels"[\s\S]*"readable"|"mapping"'),
+            "datumaro (datum convert -if mapillary_vistas -f coco)", rb'"labels"[\s\S]*"readable"|"mapping"', when="first"),
     Foreign("MARS or Market-1501", r"(^|/)bounding_box_(train|test)/|(^|/)bbox_(train|test)/", "put the pictures into one folder a person"),
     Foreign("MOT tracks", r"(^|/)(gt|det)/(gt|det)\.txt$", _DATUMARO.format("mot_seq"), rb"^\d+,-?\d+,"),
-    Foreign("MOTS tracks", r"(^|/)instances/labels\.txt$", _DATUMARO.format("mots"), b"", r"(^|/)instances/\d+\.png$"),
     Foreign("MPII human pose", r"mpii_[^/]*\.mat$|mpii_annotations\.json$", "take the COCO conversion of MPII"),
-    Foreign("MVTec AD", r"(^|/)ground_truth/[^/]+/[^/]+_mask\.png$", _MASKS),
     Foreign("Open Images", r"-annotations-(bbox|human-imagelabels|object-segmentation)\.csv$|(^|/)(oidv6-)?class-descriptions[^/]*\.csv$",
             _DATUMARO.format("open_images")),
     Foreign("Open Images", r"images-with-(labels-with-)?rotation\.csv$", _DATUMARO.format("open_images")),
     Foreign("Segment Anything", r"\.json$", "convert it with datumaro (datum convert -if segment_anything -f coco)",
             rb'^\s*\{\s*"image"\s*:\s*\{[\s\S]*"(predicted_iou|stability_score|crop_box)"'),
     Foreign("Supervisely", r"(^|/)meta\.json$", _EXPORT, rb'"classes"\s*:', r"(^|/)ann/[^/]+\.json$"),
-    Foreign("SYNTHIA", r"(^|/)(GTLeft|GTTXT)/", "give RGB as images/ and GT or the colours of GTLeft as masks/, with a classes list"),
     Foreign("TF detection records", r"\.tfrecords?(-\d+-of-\d+)?$", _DATUMARO.format("tf_detection_api"), b"", r"label_map\.pbtxt$", when="last"),
     Foreign("TFRecord", r"\.tfrecords?(-\d+-of-\d+)?$", _PICTURES, when="last"),
     Foreign("VGGFace2", r"(^|/)bb_landmark/", "open its train or test folder alone: one folder a person"),
