@@ -42,8 +42,11 @@ def max_pool(
     x: Tensor, kernel: int, *, stride: int, padding: int = 0, extent: Tensor | None = None, ceil: bool = False, dilation: int = 1
 ) -> tuple[Tensor, Tensor | None]:
     """The largest valid value under each window, and the new extent; cells beyond it are zero. ceil: windows cut by the border count."""
-    pooled = F.max_pool2d(clear(x, extent, -float("inf")), kernel, stride, padding, dilation, ceil)
-    wide = dilation * (kernel - 1) + 1
+    masked, wide = clear(x, extent, -float("inf")), dilation * (kernel - 1) + 1
+    if padding > kernel // 2:  # torch counts the kernel without its dilation
+        pooled = F.max_pool2d(F.pad(masked, (padding,) * 4, value=-float("inf")), kernel, stride, 0, dilation, ceil)
+    else:
+        pooled = F.max_pool2d(masked, kernel, stride, padding, dilation, ceil)
     after = through(extent, wide - (stride - 1 if ceil else 0), stride, padding)
     return clear(pooled, after), after
 
