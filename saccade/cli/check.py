@@ -12,7 +12,12 @@ from saccade.cli.output import Output
 from saccade.cli.progress import show_progress
 from saccade.errors import SaccadeError
 
-EXAMPLES = ("saccade check photos/", "saccade check labels.csv --label diagnosis --group patient", "saccade check photos/ --max-bad 0 --json")
+EXAMPLES = (
+    "saccade check photos/",
+    "saccade check labels.csv --label diagnosis --group patient",
+    "saccade check photos/ --max-bad 0 --json",
+    "saccade check cells/ --preview seen.png --augment cells",
+)
 
 
 def check(
@@ -30,19 +35,25 @@ def check(
     near: Near = True,
     isolate: Isolate = False,
     threads: Reading = 2,
+    preview: Annotated[Path | None, Parameter(help="draw what a network would see, with the labels", metavar="FILE.png")] = None,
+    augment: Annotated[str | None, Parameter(help="the policy that the preview shows, as in training", metavar="POLICY")] = None,
+    size: Annotated[int | None, Parameter(help="pixels of a side of the preview's inputs", metavar="N")] = None,
+    whiten: Annotated[int | None, Parameter(help="show ZCA whitening: the odd side of the patches, 0 for whole images", metavar="N")] = None,
     show: Output,
 ) -> int:
     """Reads every file of a data set and lists its problems, each with what to do; training refuses what this refuses (exit code 3)."""
     from saccade import api
 
     chosen: dict[str, Any] = {"format": format, "label": label, "path_column": path_column, "group": group, "max_pixels": max_pixels}
-    chosen |= {"deep": deep, "near": near, "isolate": isolate, "threads": threads}
+    chosen |= {"deep": deep, "near": near, "isolate": isolate, "threads": threads, "preview": preview, "augment": augment, "size": size, "whiten": whiten}
     with show_progress(show, "check") as progress:
         report = api.check(data, out=out, progress=progress, **chosen)
     for problem in report.problems if show.json else ():
         show.event("problem", **problem.to_dict())
     show.event("check", **report.to_dict())
     show.line(report.text(max_bad))
+    if preview is not None:
+        show.line(f"preview: {preview}")
     try:
         report.gate(max_bad, allow_leak=allow_leak)
     except SaccadeError:

@@ -17,6 +17,7 @@ from saccade.core import LabelSpace
 from saccade.data import augment_geometry as shapes
 from saccade.errors import UsageError, nearest, unknown_name
 from saccade.ops.geometry import Geometry
+from saccade.targets.rows import KEPT
 
 COLUMNS = 80  # numbers drawn for an image; the meaning of a column never changes, new ones come behind
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -24,7 +25,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 
 
-# the largest value of every range; the smallest is 0
+# the largest value of every range; the smallest is 0, of min_visible what a warp leaves
 # fmt: off
 LIMITS = {
     "rotate_deg": 180.0, "shear_deg": 60.0, "scale": 1.0, "aspect": 1.0, "translate": 1.0, "perspective": 0.3, "crop": 0.95, "crop_visible": 1.0,
@@ -44,7 +45,7 @@ class Policy:
     the size. perspective: share of the size that a corner may move along each axis. crop: the share of the area that a window,
     enlarged to the input, may leave out; crop_visible: the window shows at least this share of the box of one object, or it is drawn
     anew. elastic: largest displacement of a smooth bend, as a share of the size. mosaic: probability that four images share an input.
-    min_visible: objects whose box shows less than this share of itself in the result are taken out of the truth.
+    min_visible: objects whose box shows less than this share of itself in the result are taken out of the truth (a tenth, as `warp` does).
 
     brightness: added, in [0, 1] units. contrast, saturation, gamma: factors within 1/(1+v) .. 1+v (gamma as an exponent).
     hue: share of a full turn. grey: probability of losing all colour. noise: largest standard deviation, in [0, 1] units.
@@ -78,16 +79,16 @@ class Policy:
     motion: float = 0.0
     jpeg: float = 0.0
     mosaic: float = 0.0
-    min_visible: float = 0.1
+    min_visible: float = KEPT
 
     def __post_init__(self) -> None:
         for name in ("flip", "flip_vertical", "quarter_turns"):
             if not isinstance(getattr(self, name), bool):
                 raise UsageError("USE-VALUE", f"augment {name} = {str(getattr(self, name))[:40]}, expected true or false", where="--augment")
         for name, most in LIMITS.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-                raise UsageError("USE-VALUE", f"augment {name} = {str(value)[:40]}, expected 0 to {most:g}", where="--augment")
+            value, least = getattr(self, name), KEPT if name == "min_visible" else 0.0
+            if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+                raise UsageError("USE-VALUE", f"augment {name} = {str(value)[:40]}, expected {least:g} to {most:g}", where="--augment")
 
     @property
     def zoom(self) -> float:

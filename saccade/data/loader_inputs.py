@@ -19,6 +19,7 @@ from saccade.data.visible import objects_of, seen
 from saccade.data.warp import centred, moved, scales
 from saccade.ops.geometry import Geometry
 from saccade.targets import ImageTarget
+from saccade.targets.rows import KEPT
 
 STILL = frozenset({"label", "labels", "number", "caption", "tags"})  # heads whose truths no geometry changes
 
@@ -188,7 +189,7 @@ class Inputs:
         """A truth under a geometry, without the objects that are hardly seen any more."""
         if target is None:
             return None
-        if self.policy is not None and self.policy.min_visible and self.moves:
+        if self.policy is not None and self.policy.min_visible > KEPT:
             target = seen(target, geometry, self.policy.min_visible)
         return target.warp(geometry)
 

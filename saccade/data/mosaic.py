@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,54 +46,28 @@ def side_by_side(parts: Sequence[Any], corners: Sequence[Corner], size: tuple[in
         return SegmentationMap(ids)
     if isinstance(first, Instances):
         return _instances(parts, corners, size)
-    shifted = [part.warp(Geometry.crop(-x, -y, size)) for part, (x, y) in zip(parts, corners, strict=True)]
+    shifts = [Geometry.crop(-x, -y, size) for x, y in corners]
     if isinstance(first, Boxes):
-        return joined_boxes(shifted)
+        return _shifted(parts, shifts)
+    shifted = [part.warp(shift) for part, shift in zip(parts, shifts, strict=True)]
     if isinstance(first, Points):
         return Points(torch.cat([p.xy for p in shifted]), torch.cat([p.classes for p in shifted]))
     if isinstance(first, Keypoints):
-        return replace(
-            first,
-            xy=torch.cat([p.xy for p in shifted if len(p)] or [first.xy]),
-            visible=torch.cat([p.visible for p in shifted if len(p)] or [first.visible]),
-            boxes=joined_boxes([p.boxes for p in shifted]),
-        )
+        boxes = _shifted([part.boxes for part in shifted], [Geometry.identity(size)] * len(parts))
+        return replace(first, xy=torch.cat([p.xy for p in shifted]), visible=torch.cat([p.visible for p in shifted]), boxes=boxes)
     raise TypeError(f"{type(first).__name__} cannot be put side by side, expected one of {', '.join(HEADS)}")
 
 
-def joined_boxes(parts: Sequence[Boxes]) -> Boxes:
-    """The boxes of several, one after another; a field that only some have is filled with what its absence means."""
-    found: dict[str, Any] = {"xyxy": torch.cat([p.xyxy for p in parts]), "classes": torch.cat([p.classes for p in parts])}
-    for f in fields(Boxes)[2:]:
-        if all(getattr(p, f.name) is None for p in parts):
-            continue
-        found[f.name] = _filled(f.name, parts)
-    return Boxes(**found)
-
-
-def _filled(name: str, parts: Sequence[Boxes]) -> Any:
-    if name == "attributes":
-        return tuple(entry for p in parts for entry in (p.attributes if p.attributes is not None else ({},) * len(p)))
-    meant = {"crowd": False, "difficult": False, "scores": 1.0, "ids": -1}
-    held = next(getattr(p, name) for p in parts if getattr(p, name) is not None)
-    columns = []
-    for p in parts:
-        column = getattr(p, name)
-        if column is None:
-            sides = p.xyxy[:, 2:] - p.xyxy[:, :2]
-            column = sides.prod(1).to(held.dtype) if name == "areas" else torch.full((len(p),), meant[name], dtype=held.dtype)
-        columns.append(column)
-    return torch.cat(columns)
+def _shifted(parts: Sequence[Boxes], shifts: Sequence[Geometry]) -> Boxes:
+    """All boxes in the plane; none is dropped, because each is inside as it was."""
+    return Boxes.joined([part.moved(shift)[0] for part, shift in zip(parts, shifts, strict=True)])
 
 
 def _instances(parts: Sequence[Instances], corners: Sequence[Corner], size: tuple[int, int]) -> Instances:
-    ids, before, boxes = torch.zeros(size, dtype=torch.int32), 0, []
+    ids, before = torch.zeros(size, dtype=torch.int32), 0
     for part, (x, y) in zip(parts, corners, strict=True):
-        own = part.ids
-        if own is None:
-            raise TypeError("the masks of a mosaic's parts must be id maps, as `warp` gives them")
+        own = torch.from_numpy(part.id_map())
         h, w = own.shape
         ids[y : y + h, x : x + w] = torch.where(own > 0, own + before, 0)
-        boxes.append(part.boxes.warp(Geometry.crop(-x, -y, size)))
         before += len(part)
-    return Instances(joined_boxes(boxes), size, None, ids)
+    return Instances(_shifted([p.boxes for p in parts], [Geometry.crop(-x, -y, size) for x, y in corners]), size, None, ids)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, Literal, Self
 
 import cv2
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saccade.data.warp import bent, centred, local_scales, moved
+from saccade.data.warp import bent, centred, grouped, local_scales, moved
 from saccade.data.whiten import Whitening
 from saccade.errors import ModelError, nearest, unknown_name
 from saccade.ops.geometry import Geometry
@@ -194,11 +195,10 @@ def resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     >>> resized(np.array([[[0], [255]], [[255], [0]]], np.uint8), (4, 1)).ravel().tolist()
     [128, 128, 128, 128]
     """
-    depth = pixels.shape[2]
     fewer = (min(size[0], pixels.shape[0]), min(size[1], pixels.shape[1]))
     for target, how in ((fewer, cv2.INTER_AREA), (size, cv2.INTER_LINEAR)):
         if pixels.shape[:2] != target:
-            pixels = cv2.resize(pixels, target[::-1], interpolation=how).reshape(*target, depth)
+            pixels = grouped(partial(cv2.resize, dsize=target[::-1], interpolation=how), pixels, target)
     return pixels
 
 

@@ -46,7 +46,7 @@ def moved(pixels: np.ndarray, matrix: np.ndarray, size: tuple[int, int], border:
     fill: what stands outside when the border is BORDER_CONSTANT, in the pixels' own unit.
     """
     call = cv2.warpAffine if len(matrix) == 2 else cv2.warpPerspective
-    return _grouped(lambda part: call(part, matrix, size[::-1], flags=cv2.INTER_LINEAR, borderMode=border, borderValue=(fill,) * 4), pixels, size)
+    return grouped(lambda part: call(part, matrix, size[::-1], flags=cv2.INTER_LINEAR, borderMode=border, borderValue=(fill,) * 4), pixels, size)
 
 
 def bent(pixels: np.ndarray, geometry: Geometry, border: int, fill: float) -> np.ndarray:
@@ -54,7 +54,7 @@ def bent(pixels: np.ndarray, geometry: Geometry, border: int, fill: float) -> np
     size = geometry.size
     x, y = sources(geometry)
     indices = (x - 0.5).astype(np.float32), (y - 0.5).astype(np.float32)
-    return _grouped(lambda part: cv2.remap(part, *indices, cv2.INTER_LINEAR, borderMode=border, borderValue=(fill,) * 4), pixels, size)
+    return grouped(lambda part: cv2.remap(part, *indices, cv2.INTER_LINEAR, borderMode=border, borderValue=(fill,) * 4), pixels, size)
 
 
 def sources(geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
@@ -78,7 +78,8 @@ def _weights(n: int, cells: int) -> np.ndarray:
     return np.clip(1 - np.abs(at[:, None] - np.arange(cells)[None]), 0, None)
 
 
-def _grouped(call: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def grouped(call: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """What a call of OpenCV makes of (H, W, C) pixels, (*size, C), four channels at a time."""
     depth = pixels.shape[2]
     if depth <= CHANNELS:
         return call(pixels).reshape(*size, depth)

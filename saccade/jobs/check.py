@@ -13,6 +13,8 @@ from saccade.data.check import check
 from saccade.data.check_report import CheckReport
 from saccade.data.image import MAX_PIXELS
 from saccade.data.open import open_dataset
+from saccade.errors import UsageError
+from saccade.jobs.preview import write_preview
 
 
 class CheckOptions(BaseModel):
@@ -29,6 +31,10 @@ class CheckOptions(BaseModel):
     isolate: Annotated[bool, Field(description="decode in child processes, so that a crash of a decoder is survived")] = False
     near: Annotated[bool, Field(description="look for nearly the same pictures")] = True
     threads: Annotated[int, Field(ge=1, description="files read at a time")] = 2
+    preview: Annotated[Path | None, Field(description="draw what a network would see, with the labels, into this PNG file")] = None
+    augment: Annotated[str | None, Field(description="the policy that the preview shows, as in training; default when not given")] = None
+    size: Annotated[int | None, Field(description="pixels of a side of the preview's inputs")] = None
+    whiten: Annotated[int | None, Field(ge=0, description="show ZCA whitening in the preview: the odd side of the patches, 0 for whole images")] = None
 
 
 def run_check(
@@ -40,9 +46,11 @@ def run_check(
 ) -> CheckReport:
     """Opens and checks a data set. With `out`, writes check.json and data_problems.csv there. The caller prints the report and applies its gate.
 
-    Raises DataError when the data cannot be opened, ResourceError RUN-DISK when `out` cannot be written.
+    Raises DataError when the data cannot be opened, UsageError for the preview's options, ResourceError RUN-DISK when something cannot be written.
     """
     chosen = options or CheckOptions()
+    if chosen.preview is None and (alone := [name for name in ("augment", "size", "whiten") if getattr(chosen, name) is not None]):
+        raise UsageError("USE-OPTION", f"{alone[0]} says what a preview shows, and none is asked for", where=f"--{alone[0]}", fix="add --preview FILE.png")
     dataset = open_dataset(
         path,
         format=chosen.format,
@@ -57,4 +65,6 @@ def run_check(
             out.mkdir(parents=True, exist_ok=True)
         storage.write_json(out / "check.json", report.to_dict())
         report.write_csv(out / "data_problems.csv")
+    if chosen.preview is not None:
+        write_preview(report.dataset, chosen.preview, augment=chosen.augment or "default", size=chosen.size, whiten=chosen.whiten)
     return report
