@@ -13,9 +13,10 @@ import numpy as np
 
 from saccade.core import Record
 from saccade.data.check_truth import Seen, look, sized
-from saccade.data.contents import Contents
+from saccade.data.contents import Contents, box_record
 from saccade.data.dataset import ImageDataset, Stamp, stamp
-from saccade.data.image import Picture, header, raw_range, read_image, tiny
+from saccade.data.formats.source import LABELS
+from saccade.data.image import Picture, content_hash, header, raw_range, read_image, tiny
 from saccade.errors import DataError, Problem
 
 SMALLEST = 4
@@ -94,7 +95,12 @@ class Readers:
 def inspect(record: Record, dataset: ImageDataset, depth: Depth, readers: Readers) -> Finding:
     """One record; whatever is wrong with it is a problem of the finding."""
     try:
-        found = _stored(record, dataset, depth) if record.index is not None else _file(record, dataset, depth, readers)
+        if record.index is not None:
+            found = _stored(record, dataset, depth)
+        elif record.path.suffix.lower() in LABELS:
+            found = _words(record, dataset)
+        else:
+            found = _file(record, dataset, depth, readers)
     except DataError as error:
         found = Finding(problems=(error.problem(),))
     problems = tuple(replace(problem, where=record.id) for problem in found.problems)
@@ -119,6 +125,18 @@ def _stored(record: Record, dataset: ImageDataset, depth: Depth) -> Finding:
     pixels = dataset.arrays[record.path.name][record.index]
     copy = tiny(pixels) if depth.copies else None
     return Finding(dataset.content(record), pixels.shape[:2], pixels.shape[2], copy)
+
+
+def _words(record: Record, dataset: ImageDataset) -> Finding:
+    """A record whose file is a label file: there is no picture to look at, and two files of the same content are not the same picture.
+
+    Its size is the one stated, else as far as its boxes reach.
+    """
+    content = content_hash(f"{record.id}\0{dataset.content(record)}".encode("utf-8", "surrogateescape"))
+    corners = [boxes.xyxy[:, 2:].max(0).values.tolist() for t in record.targets.values() if (boxes := box_record(t)) is not None and len(boxes)]
+    reach = [int(np.ceil(max(c[axis] for c in corners))) for axis in (1, 0)] if corners else [SMALLEST, SMALLEST]
+    size = record.size or (max(reach[0], SMALLEST), max(reach[1], SMALLEST))
+    return Finding(content, size, dataset.channels, stamp=stamp(record.path))
 
 
 def _file(record: Record, dataset: ImageDataset, depth: Depth, readers: Readers) -> Finding:

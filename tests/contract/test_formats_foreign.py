@@ -5,6 +5,7 @@ import pickle
 import pytest
 import torch
 
+from saccade.data.check import check
 from saccade.data.formats.detection_text import read_detections
 from saccade.data.formats.foreign import FOREIGN
 from saccade.data.open import open_dataset
@@ -141,3 +142,11 @@ def test_the_map_reference(shared_data):
 
 def test_every_signature_has_an_example():
     assert {foreign.name for foreign in FOREIGN} == set(SIGNS)
+
+
+def test_the_check_does_not_look_for_pictures_in_text(tmp_path):
+    for name in "abc":
+        write(tmp_path / f"ground-truth/{name}.txt", "" if name == "c" else "dog 1 2 30 40\ncat 5 6 7 8\n")
+    report = check(open_dataset(tmp_path))
+    assert {p.severity for p in report.problems} <= {"note", "warn"} and len(report.dataset) == 3 and report.bad == 0
+    assert report.dataset.fingerprint

@@ -50,9 +50,9 @@ FOREIGN: tuple[Foreign, ...] = (
             "pickles can run code and are not opened; save the pictures as PNG in one folder a class", rb"^\x80[\x02-\x05]"),
     Foreign("DOTA oriented boxes", r"(^|/)(labelTxt[^/]*|[^/]*)/[^/]+\.txt$", _DATUMARO.format("dota"),
             rb"(^|\n)[ \t]*(-?[\d.]+ +){8}[^\d\s]\S* +\d+\s*(\r?\n|$)"),
-    Foreign("ICDAR text localization", r"(^|/)gt_[^/]*\.txt$", "convert it with datumaro (datum convert -if icdar_text_localization -f coco)",
+    Foreign("ICDAR text localization", r"(^|/)gt_[^/]*\.txt$", _DATUMARO.format("icdar_text_localization"),
             rb'^(\xef\xbb\xbf)?\s*-?\d+[, ]+-?\d+[, ]+-?\d+[, ]+-?\d+[, ]'),
-    Foreign("ICDAR text segmentation", r"_GT\.txt$", "convert it with datumaro (datum convert -if icdar_text_segmentation -f coco)", b"", r"_GT\.(bmp|png)$", "first"),
+    Foreign("ICDAR text segmentation", r"_GT\.txt$", _DATUMARO.format("icdar_text_segmentation"), b"", r"_GT\.(bmp|png)$", "first"),
     Foreign("ICDAR word recognition", r"(^|/)gt\.txt$", 'write a CSV with the columns path and caption', rb'^(\xef\xbb\xbf)?[^,\n]+\.(png|jpg), *"'),
     Foreign("Labeled Faces in the Wild", r"(^|/)(pairs|people)(Dev\w+)?\.txt$", "open its folder of images: one folder a person", rb"^\d+\s"),
     Foreign("Mapillary Vistas", r"(^|/)config(_v[\d.]+)?\.json$", "open the images and v2.0/labels with their colours in a classes list, or convert it with "
