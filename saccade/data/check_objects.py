@@ -129,7 +129,7 @@ def coverage(seen: Sequence[Seen], head: str, space: LabelSpace, root: str) -> l
     for k in filled:
         if images[k] == 1 and len(seen) > 1:
             only = next(record.id for record in seen if k in record.of(head).classes)
-            problems.append(Problem("CLS-SINGLE", f"class {space.names[k]}", f"{objects[k]:,} {'pixels' if head == 'map' else 'objects'} in {only} ({head})"))
+            problems.append(Problem("CLS-SINGLE", f"class {space.names[k]}", f"only in {only} ({head})"))
     if head == "map" and len(filled) == 1:
         problems.append(Problem("CLS-ONE", root, f"{space.names[filled[0]]} (map)"))
     if head == "labels":

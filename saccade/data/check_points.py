@@ -45,11 +45,11 @@ def keypoints(target: Keypoints, size: Size, space: LabelSpace | None) -> list[P
     labelled = visible > 0
     finite = np.isfinite(xy).min(axis=2, initial=True)
     problems = told("ANN-NUMBER", np.asarray((labelled & ~finite).any(1)), lambda row: _first(labelled[row] & ~finite[row], names))
-    problems += told("KEY-VISIBLE", (visible > 2).any(1), lambda row: f"visibility {visible[row].max()}, expected 0, 1 or 2", "error")
+    problems += told("KEY-VISIBLE", np.asarray((visible > 2).any(1)), lambda row: f"visibility {visible[row].max()}, expected 0, 1 or 2", "error")
     origin = labelled & (xy == 0).min(axis=2, initial=True)
     problems += told("KEY-VISIBLE", np.asarray(origin.any(1)), lambda row: f"{_first(origin[row], names)} is labelled at 0 0")
     unseen = ~labelled & finite & (xy != 0).max(axis=2, initial=False)
-    problems += told("KEY-VISIBLE", unseen.any(1), lambda row: f"{_first(unseen[row], names)} is not labelled, but has a place")
+    problems += told("KEY-VISIBLE", np.asarray(unseen.any(1)), lambda row: f"{_first(unseen[row], names)} is not labelled, but has a place")
     outside = labelled & beyond(xy, size)
     lost = outside.any(1) & (outside == labelled).all(1)
     problems += told("KEY-OUT", lost, lambda row: f"every one, as {_at(outside, xy, row, names)}, image {size[1]} x {size[0]}", "error")

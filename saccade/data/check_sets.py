@@ -15,6 +15,7 @@ from saccade.errors import Problem
 
 _NAMED = 5  # examples in one text
 _UNBALANCED = 10
+_MANY = frozenset({"caption", "regions"})  # one picture may rightly have several of these
 
 
 def truth(record: Record) -> int | None:
@@ -57,7 +58,7 @@ def _doubt(records: Sequence[Record], names: Sequence[str]) -> str:
     labels = {label for record in records if (label := truth(record)) is not None}
     if len(labels) > 1:
         return f"labels {', '.join(names[k] for k in sorted(labels))}"
-    for head in sorted({head for record in records for head in record.targets} - {"label"}):
+    for head in sorted({head for record in records for head in record.targets} - {"label", *_MANY}):
         given = [loaded(target) for record in records if (target := record.targets.get(head)) is not None]
         if any(not agree(given[0], other) for other in given[1:]):
             return f"different {head}"
