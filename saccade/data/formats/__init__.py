@@ -11,12 +11,16 @@ from saccade.data.dataset import ImageDataset
 from saccade.data.formats import (
     coco,
     createml,
+    deeplabcut,
+    deeplabcut_save,
     depth,
     detection_text,
     dots,
     folder,
     idx,
     images,
+    kitti,
+    kitti_save,
     label_studio,
     label_studio_write,
     labelme,
@@ -54,6 +58,7 @@ class Format(NamedTuple):
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {  # in the order they are tried: with two layouts in one folder the table wins
+        "deeplabcut": Format(deeplabcut.detect, deeplabcut.load, "DeepLabCut's CollectedData_*.csv", save=deeplabcut_save.save, holds=deeplabcut_save.HOLDS),
         "table": Format(table.detect, table.load, "a .csv or .tsv with a path and a label column"),
         "coco": Format(coco.detect, coco.load, "COCO JSON (images, annotations, categories)"),
         "label_studio": Format(
@@ -63,6 +68,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "labelme_xml": Format(labelme_xml.detect, labelme_xml.load, "LabelMe XML files"),
         "detection_text": Format(detection_text.detect, detection_text.load, "boxes as text in ground-truth/, without images"),
         "labelme": Format(labelme.detect, labelme.load, "LabelMe JSON files beside the images", save=labelme_write.save, holds=labelme_write.HOLDS),
+        "kitti": Format(kitti.detect, kitti.load, "KITTI object files in label_2", save=kitti_save.save, holds=kitti_save.HOLDS),
         "voc": Format(
             voc.detect,
             voc.load,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from saccade.core import LabelSpace
 from saccade.data.formats import strict_yaml
 from saccade.data.formats.beside import check_names, listed_names, text_of
+from saccade.data.formats.skeletons import mirrored_pairs
 from saccade.data.formats.source import SPLITS, Source
 from saccade.errors import DataError, Problem
 
@@ -116,6 +117,7 @@ def _pose(value: dict[str, strict_yaml.Value], config: Config) -> None:
     if isinstance(named, list) and len(named) == count and all(isinstance(name, str) for name in named):
         config.keypoints = tuple(str(name) for name in named)
         check_names(config.keypoints, config.where)
+        config.pairs = mirrored_pairs(config.keypoints)
     else:
         config.keypoints = tuple(f"point{i + 1}" for i in range(count))
     if value.get("flip_idx"):

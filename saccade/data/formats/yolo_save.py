@@ -61,7 +61,7 @@ def _configuration(out: Path, names: Sequence[str], pose: LabelSpace | None, spl
         for a, b in pose.pairs:
             flip[a], flip[b] = b, a
         lines += [f"kpt_shape: [{len(flip)}, 3]", f"kpt_names: {json.dumps(pose.keypoints, ensure_ascii=False)}"]
-        lines += [f"flip_idx: {flip}"] if pose.pairs else []
+        lines.append(f"flip_idx: {flip}")
         lines += [f"skeleton: {json.dumps(pose.skeleton)}"] if pose.skeleton else []
     (out / "data.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
