@@ -7,7 +7,7 @@ neither on the number of threads nor on how many scenes are drawn together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -210,23 +210,55 @@ def shaded(packed: Packed, points: Surface, rows: Tensor, toward: Vector, distan
 def _near_balls(packed: Packed, p: list[Tensor], toward: Vector, distance: Tensor | None, scene: Tensor | None) -> tuple[Tensor, Tensor]:
     """Pairs (place in p, thing) where the way to the light meets the ball around a thing."""
     things, which, owner = packed.things, [], []
-    radii = things.balls[3].tolist()
+    balls = things.balls.cpu().numpy().astype(np.float64)
     for number in range(packed.count):
         here = None if scene is None else where(scene == number)
+        numbers = [i for i in range(things.before[number], things.before[number + 1]) if balls[3, i] > 0]
+        if not numbers or (here is not None and not len(here)):
+            continue
         q = p if here is None else [take(v, here) for v in p]
-        d = toward if here is None else tuple(v if len(v) == 1 else take(v, here) for v in toward)
+        d = [v if len(v) == 1 or here is None else take(v, here) for v in toward]
         reach = None if distance is None else (distance if here is None else take(distance, here))
-        for thing in range(things.before[number], things.before[number + 1]):
-            if radii[thing] <= 0:
-                continue
-            cx, cy, cz, radius = things.balls[:, thing].tolist()
-            o = (cx - q[0], cy - q[1], cz - q[2])
-            along = o[0] * d[0] + o[1] * d[1] + o[2] * d[2]
-            apart = o[0] * o[0] + o[1] * o[1] + o[2] * o[2] - along * along
-            inside = torch.minimum(radius * radius - apart, along + radius)
-            found = above(inside if reach is None else torch.minimum(inside, reach + radius - along))
+        meets = _parallel(q, d) if reach is None else _spreading(q, d, reach)
+        for thing in numbers:
+            found = above(meets(balls[:, thing]))
             which.append(found if here is None else take(here, found))
             owner.append(torch.full_like(found, thing))
     if not which:
         return torch.zeros(0, dtype=torch.int64, device=p[0].device), torch.zeros(0, dtype=torch.int64, device=p[0].device)
     return torch.cat(which), torch.cat(owner)
+
+
+Meets = Callable[[np.ndarray], Tensor]
+"""A ball x, y, z, radius -> numbers above 0 where it is met (and perhaps where it is nearly met)."""
+
+
+def _parallel(q: list[Tensor], d: list[Tensor]) -> Meets:
+    """Parallel light, seen along its direction: a ball is a disc, and before a point or not."""
+    way = np.array([float(v[0]) for v in d])
+    first = np.cross(way, (1.0, 0.0, 0.0) if abs(way[0]) < 0.7 else (0.0, 1.0, 0.0))
+    first = first / np.sqrt((first * first).sum())
+    flat = np.stack([first, np.cross(way, first)])
+    u, v, along = (float(a[0]) * q[0] + float(a[1]) * q[1] + float(a[2]) * q[2] for a in (*flat, way))
+
+    def meets(ball: np.ndarray) -> Tensor:
+        radius, at, far = float(ball[3]) * 1.001 + 1e-4, flat @ ball[:3], float(way @ ball[:3])
+        x, y = u - float(at[0]), v - float(at[1])
+        return torch.minimum(radius * radius - (x * x + y * y), far + radius - along)
+
+    return meets
+
+
+def _spreading(q: list[Tensor], d: list[Tensor], distance: Tensor) -> Meets:
+    """Light from a lamp: a ball is a cone of directions, and nearer than a point or not."""
+    lamp = [float(q[i][0] + d[i][0] * distance[0]) for i in range(3)]
+
+    def meets(ball: np.ndarray) -> Tensor:
+        v, radius = ball[:3] - lamp, float(ball[3]) * 1.001 + 1e-4
+        rim = float((v * v).sum()) - radius * radius
+        if rim <= 0:
+            return torch.ones_like(distance)
+        along = d[0] * float(-v[0]) + d[1] * float(-v[1]) + d[2] * float(-v[2])
+        return torch.minimum(along - float(np.sqrt(rim)), distance + radius - along)
+
+    return meets

@@ -110,11 +110,11 @@ def _add(packed: Packed, points: Surface, lamp: Tensor, albedo: list[Tensor], gl
         distance = distance + far * 1e9
     facing = dot(points.normal, toward)
     rows = above(facing if one else facing * strength)
-    open_ = torch.zeros_like(points.depth).index_fill_(0, rows, 1.0)
+    open_ = torch.zeros_like(points.depth).scatter_(0, rows, 1.0)
     if bool((lamp[8] > 0).any()):
         at = tuple(v if len(v) == 1 else take(v, rows) for v in toward)
         dark = shaded(packed, points, rows, (at[0], at[1], at[2]), None if distance is None else take(distance, rows))
-        open_.index_fill_(0, take(rows, dark), 0.0)
+        open_.scatter_(0, take(rows, dark), 0.0)
     received = open_ * strength
     half = [toward[i] - points.point[i] * short for i in range(3)]
     shine = dot(points.normal, (half[0], half[1], half[2])).clamp(min=0)
@@ -160,7 +160,7 @@ def light_of(packed: Packed, light: Lighting, hits: Hits, points: Surface, at: S
     empty = where(hits.depth >= 1e9)
     above_all = sky(packed, light, empty, at) if len(empty) else None
     for c in range(3):
-        image[c].index_copy_(0, points.pixel, colours[c])
+        image[c].scatter_(0, points.pixel, colours[c])
         if above_all is not None:
-            image[c].index_copy_(0, empty, above_all[c])
+            image[c].scatter_(0, empty, above_all[c])
     return image

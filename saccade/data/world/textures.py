@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saccade.data.world.cast import take, where
+from saccade.data.world.cast import above, take
 from saccade.data.world.chance import TILE, generator
 from saccade.data.world.scene import TEXTURES
 from saccade.data.world.solids import Vector, root
@@ -152,7 +152,7 @@ def mixture(material: Tensor, own: Vector, normal: Vector, pixel_size: Tensor, u
     for name in TEXTURES:
         if name not in used or name == "plain":
             continue
-        rows = where(material[6] == TEXTURES.index(name))
+        rows = above(0.5 - (material[6] - TEXTURES.index(name)).abs())
         if not len(rows):
             continue
         m = material[7:].index_select(1, rows)
@@ -160,5 +160,5 @@ def mixture(material: Tensor, own: Vector, normal: Vector, pixel_size: Tensor, u
         n = [take(v, rows) for v in normal]
         value = _PATTERNS[name]((p[0], p[1], p[2]), (n[0], n[1], n[2]))
         fine = (1.5 - take(pixel_size, rows) * m[0] * _FINEST[name]).clamp(0, 1)
-        mixed.index_copy_(0, rows, _MEANS[name] + (value - _MEANS[name]) * fine)
+        mixed.scatter_(0, rows, _MEANS[name] + (value - _MEANS[name]) * fine)
     return mixed

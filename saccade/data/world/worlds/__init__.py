@@ -1,0 +1,1 @@
+"""The builders of scenes, one file a world."""

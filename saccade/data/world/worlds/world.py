@@ -1,0 +1,32 @@
+"""What a world is: a builder, and the names of what it holds."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from saccade.data.world.worlds.knobs import Make
+
+
+class World(NamedTuple):
+    """A named world. about: one line. make: the builder. kinds: classes of scenes. names: classes of things. stuff: parts of the background.
+
+    keypoints, bones, pairs: of things with joints. frames: pictures of one scene, more than 1 for clips; step_s: seconds between them.
+    outdoors: whether it has weather and a sky.
+    """
+
+    about: str
+    make: Make
+    kinds: tuple[str, ...]
+    names: tuple[str, ...]
+    stuff: tuple[str, ...]
+    keypoints: tuple[str, ...] = ()
+    bones: tuple[tuple[int, int], ...] = ()
+    pairs: tuple[tuple[int, int], ...] = ()
+    frames: int = 1
+    step_s: float = 0.1
+    outdoors: bool = False
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Classes of the segmentation map: where nothing is (0), the background's parts, the things."""
+        return ("background", *self.stuff, *self.names)
