@@ -7,15 +7,16 @@ import posixpath
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from saccade.data.formats.columns_heads import KINDS, LABEL, Column, Head, heads_of
 from saccade.data.formats.source import SPLITS, Wishes
-from saccade.errors import DataError, UsageError, nearest
+from saccade.errors import UsageError, nearest
 
 PATH = frozenset(
-    "path file filename file_name filepath file_path image image_path image_name image_file imagepath img img_path picture photo id image_id".split()
+    "path file filename file_name filepath file_path image image_path image_name image_file imagepath imagefile imagename img img_path picture photo id "
+    "image_id imageid id_code image_index".split()
 )
-LABEL = frozenset("label labels class classname class_name class_id category target label_name label_id diagnosis species".split())
 SPLIT = frozenset("split set subset partition phase".split())
 GROUP = frozenset(
     "group group_id patient patient_id patientid subject subject_id student student_id person person_id participant case case_id animal user writer".split()
@@ -37,16 +38,34 @@ class Roles(NamedTuple):
 
     header: tuple[str, ...] | None
     path: int
-    label: int
+    heads: tuple[Head, ...]
     split: int | None
     group: int | None
     way: str
 
+    def names(self, columns: Sequence[int]) -> list[str]:
+        """The names of columns, or `column 3` where there is no header."""
+        return [_Names(self.header)[i] for i in columns]
+
     def describe(self) -> str:
         """`path=file, label=abnormal, group=patient`."""
-        named = {"path": self.path, "label": self.label, "split": self.split, "group": self.group}
-        shown = [f"{role}={self.header[i] if self.header else f'column {i + 1}'}" for role, i in named.items() if i is not None]
+        names = _Names(self.header)
+        shown = [f"path={names[self.path]}", *(head.describe(names) for head in self.heads)]
+        shown += [f"{role}={names[i]}" for role, i in (("split", self.split), ("group", self.group)) if i is not None]
         return ", ".join(shown) + ("" if self.way == "path" else f"; images found by {self.way}")
+
+
+class _Names(Sequence[str]):
+    """The names of columns, or `column 3` where there is no header."""
+
+    def __init__(self, header: tuple[str, ...] | None) -> None:
+        self.header = header
+
+    def __len__(self) -> int:
+        return len(self.header or ())
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.header[place] if self.header else f"column {place + 1}"
 
 
 def normal(cell: str) -> str:
@@ -94,40 +113,47 @@ def assign(cells: Sequence[Sequence[str]], files: Sequence[str], wishes: Wishes,
     elif share < 0.05 and not (headed and lowered[path] in PATH):
         return None  # a few chance hits
     header = tuple(names) if headed else None
-    return _others(Roles(header, path, -1, None, None, way), cells[1:] if headed else cells, lowered if headed else [], wishes, where)
+    return _others(Roles(header, path, (), None, None, way), cells[1:] if headed else cells, lowered if headed else [], wishes, where)
 
 
 def _others(roles: Roles, cells: Sequence[Sequence[str]], names: list[str], wishes: Wishes, where: str) -> Roles:
-    """The label, split and group columns, once the path column is known."""
+    """The columns of the heads, the split and the group, once the path column is known."""
     given = list(roles.header or ())
-    free = [i for i in range(len(cells[0]) if cells else len(given)) if i != roles.path]
-    values = {i: {row[i].strip() for row in cells} for i in free}
-    label = _wished(wishes.label, given, len(cells[0]) if cells else len(given), "label", where) if wishes.label is not None else None
+    width = len(cells[0]) if cells else len(given)
+    columns = {i: Column(names[i] if names else "", [row[i].strip() for row in cells]) for i in range(width) if i != roles.path}
+    heads = _asked(wishes.label, given, columns, width, where) if wishes.label is not None else ()
+    taken = {i for head in heads for i in (*head.columns, head.of)}
+    free = [i for i in columns if i not in taken]
     group = given.index(wishes.group) if wishes.group in given else None
-    split = next((i for i in free if names and names[i] in SPLIT and i not in (label, group)), None)
+    split = next((i for i in free if names and names[i] in SPLIT and i != group), None)
     if split is None:
-        parts = {i: {v.lower() for v in values[i] if v} for i in free if i not in (label, group)}
-        split = next((i for i, named in parts.items() if len(named) > 1 and named <= set(SPLITS)), None)
+        split = next((i for i in free if i != group and len(named := {v.lower() for v in columns[i].different}) > 1 and named <= set(SPLITS)), None)
     if group is None and wishes.group is None:
-        group = next((i for i in free if names and names[i] in GROUP and i not in (label, split)), None)
-    left = [i for i in free if i not in (split, group)]
-    if label is None:
-        label = next((i for i in left if names and names[i] in LABEL), None)
-    if label is None:
-        label = _by_content(left, values, len(cells), given, where)
-    return roles._replace(label=label, split=split, group=group)
+        flags = sum(columns[i].binary for i in free) > 1  # of several columns of 0 and 1, one called person is a class
+        group = next((i for i in free if names and names[i] in GROUP and i != split and not (flags and columns[i].binary)), None)
+    if not heads:
+        several = len({row[roles.path] for row in cells}) < len(cells)
+        heads = heads_of({i: columns[i] for i in free if i not in (split, group)}, several, where)
+    return roles._replace(heads=heads, split=split, group=group)
 
 
-def _by_content(left: list[int], values: Mapping[int, set[str]], rows: int, given: list[str], where: str) -> int:
-    """The one column whose values come back often enough to be classes. Raises DataError ANN-COLUMNS when it is none or several."""
-    if len(left) == 1:
-        return left[0]
-    few = [i for i in left if 2 <= len(values[i] - {""}) <= max(2, rows // 3)]
-    if len(few) == 1:
-        return few[0]
-    shown = ", ".join(f"{given[i] if given else i + 1} ({len(values[i])} values)" for i in few or left)
-    got = f"several columns could be the label: {shown}" if few else f"no column could be the label{': ' + shown if shown else ''}"
-    raise DataError("ANN-COLUMNS", got, where=where, fix="say which with --label COLUMN, or name it label")
+def _asked(wish: str, given: Sequence[str], columns: Mapping[int, Column], width: int, where: str) -> tuple[Head, ...]:
+    """The head that the user names: `column`, `a,b,c` (a column a class), or `number:age`, `points:x,y,class`. Raises UsageError USE-VALUE."""
+    kind, colon, rest = wish.partition(":")
+    if wish in given or not (colon and kind in KINDS):
+        if wish in given or "," not in wish:
+            place = _wished(wish, given, width, "label", where)
+            return (columns[place].head(place),) if place in columns else (Head("label", (place,)),)
+        kind, rest = "labels", wish
+    places = tuple(_wished(name.strip(), given, width, "label", where) for name in rest.split(","))
+    counts = {"points": (2, 3), "boxes": (4, 5), "labels": range(1, width + 1)}.get(kind, (1,))
+    if len(places) not in counts:
+        raise UsageError("USE-VALUE", f"label={wish}: {len(places)} columns", where=where, fix=f"{kind} takes {' or '.join(map(str, counts))} columns")
+    if kind in ("points", "boxes"):
+        form = "corners" if kind == "boxes" else ""
+        return (Head(kind, places[: counts[0]], form, places[-1] if len(places) == counts[1] else None),)
+    mark = columns[places[0]].separator() or ";" if kind == "labels" and len(places) == 1 else ""
+    return (Head(kind, places, mark),)
 
 
 def _wished(name: str, names: Sequence[str], width: int, option: str, where: str) -> int:

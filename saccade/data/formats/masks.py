@@ -57,6 +57,15 @@ def detect(source: Source) -> Any_Plan | None:
     return found if found.maps or found.objects else None
 
 
+def files_of(plan: Any_Plan) -> set[str]:
+    """All mask files of a plan."""
+    if isinstance(plan, masks_files.Plan):
+        return {path for paths in plan.masks.values() for path in paths} | set(plan.orphans)
+    if isinstance(plan, dict):
+        return {path for files in plan.values() for path in files.values()}
+    return {path for found in plan if found is not None for path in (*found.answers.values(), *found.orphans, *found.doubles)}
+
+
 def load(source: Source, plan: Any_Plan) -> Found:
     """A record for each image; those without a mask have no truth. Raises DataError MAP-VALUES, ANN-UNREADABLE, ANN-JSON."""
     if isinstance(plan, masks_files.Plan):
@@ -80,7 +89,7 @@ def load(source: Source, plan: Any_Plan) -> Found:
         Record(image, source.root / image, targets={head: held.get(image) for head, held in heads.items()}, split=split_of(image) or lists.get(image))
         for image in images
     ]
-    used = {*images, *(path for found in plan if found for path in (*found.answers.values(), *found.orphans, *found.doubles))}
+    used = {*images, *files_of(plan)}
     if loose := [path for path in source.listing.files if path not in used]:
         problems.append(Problem("IMG-LOOSE", loose[0], f"{len(loose)} of {len(source.listing.files)} images"))
     return Found(records, spaces, "; ".join(reasons), problems + source.leftovers)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from saccade.errors import DataError, Problem
 
 DELIMITERS = ",;\t|"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 LARGEST = 1 << 30
 """Bytes of a table that is read."""
 
@@ -49,14 +50,20 @@ def parse_rows(data: bytes, where: str) -> Rows:
     delimiter = _delimiter(text)
     cells: list[list[str]] = []
     lines: list[int] = []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        for row in reader:
-            if any(cell.strip() for cell in row):
+    if delimiter == " ":
+        for number, line in enumerate(text.splitlines(), 1):
+            if row := line.split():
                 cells.append(row)
-                lines.append(reader.line_num)
-    except csv.Error as error:
-        raise DataError("ANN-UNREADABLE", f"line {reader.line_num}: {error}", where=where, fix="look for a quote that is never closed") from error
+                lines.append(number)
+    else:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        try:
+            for row in reader:
+                if any(cell.strip() for cell in row):
+                    cells.append([plain(cell) for cell in row])
+                    lines.append(reader.line_num)
+        except csv.Error as error:
+            raise DataError("ANN-UNREADABLE", f"line {reader.line_num}: {error}", where=where, fix="look for a quote that is never closed") from error
     width = Counter(map(len, cells)).most_common(1)[0][0] if cells else 0
     keep = []
     for i, row in enumerate(cells):
@@ -78,8 +85,28 @@ def _decode(data: bytes) -> tuple[str, str]:
         return data.decode("latin-1"), "Latin-1"
 
 
+def safe(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: one that begins like it gets a quotation mark before it; `plain` takes it away.
+
+    >>> safe("=1+1"), safe("-0.5"), plain(safe("=1+1"))
+    ("'=1+1", '-0.5', '=1+1')
+    """
+    if not cell.lstrip("'").startswith(_FORMULA):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
+
+
+def plain(cell: str) -> str:
+    """A cell as it was before `safe`."""
+    return cell[1:] if cell[:1] == "'" and cell.lstrip("'").startswith(_FORMULA) else cell
+
+
 def _delimiter(text: str) -> str:
-    """The delimiter that cuts the first lines into the same number of cells, more than one, most often; else a comma."""
+    """The delimiter that cuts the first lines into the same number of cells, more than one, most often; spaces when no other does; else a comma."""
     head = "".join(text[: 1 << 16].splitlines(keepends=True)[:50])
     best, most = ",", (0, 0)
     for delimiter in DELIMITERS:
@@ -90,4 +117,8 @@ def _delimiter(text: str) -> str:
         width, rows = max(((w, n) for w, n in widths.items() if w > 1), key=lambda item: (item[1], item[0]), default=(0, 0))
         if (rows, width) > most:
             best, most = delimiter, (rows, width)
+    if most == (0, 0):
+        widths = Counter(len(line.split()) for line in head.splitlines() if line.strip())
+        width, rows = max(widths.items(), key=lambda item: item[1], default=(0, 0))
+        return " " if width > 1 and rows * 10 >= widths.total() * 9 else ","
     return best
