@@ -11,6 +11,8 @@ from saccade.data.dataset import ImageDataset
 from saccade.data.formats import (
     coco,
     createml,
+    cvat,
+    cvat_save,
     deeplabcut,
     deeplabcut_save,
     depth,
@@ -68,6 +70,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "labelme_xml": Format(labelme_xml.detect, labelme_xml.load, "LabelMe XML files"),
         "detection_text": Format(detection_text.detect, detection_text.load, "boxes as text in ground-truth/, without images"),
         "labelme": Format(labelme.detect, labelme.load, "LabelMe JSON files beside the images", save=labelme_write.save, holds=labelme_write.HOLDS),
+        "cvat": Format(cvat.detect, cvat.load, "CVAT XML for images or videos", save=cvat_save.save, holds=cvat_save.HOLDS),
         "kitti": Format(kitti.detect, kitti.load, "KITTI object files in label_2", save=kitti_save.save, holds=kitti_save.HOLDS),
         "voc": Format(
             voc.detect,

@@ -3,8 +3,8 @@
 Three header rows (scorer, bodyparts, coords), with several animals four (individuals after scorer); then a row a frame: its path, in one
 cell or in three, and x, y of each point; a blank point is not labelled. All animals are of the class `animal`, with their name as the
 attribute `individual`; points of no animal in particular (individual `single`) are objects of the class `single`. Order and lines of the
-points come from config.yaml where there is one, left and right from their names. A box is tight around the labelled points, at least one pixel wide. With three videos or more,
-the frames of one video are a group, which no split divides.
+points come from config.yaml where there is one, left and right from their names. A box is tight around the labelled points, at least one
+pixel wide. With three videos or more, the frames of one video are a group, which no split divides.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ SCORER = "saccade"
 def save(dataset: ImageDataset, out: Path, pictures: Pictures) -> list[Problem]:
     """Writes a table for each group of images (a video), for one animal where no image has more, else for as many as the fullest image has.
 
-    What it cannot hold: classes, whether a point is hidden, left and right pairs that the names do not say, boxes that are not tight around their points, objects
-    without a labelled point, splits, and images without labels, whose rows are blank then.
+    What it cannot hold: classes, whether a point is hidden, left and right pairs that the names do not say, boxes that are not tight around
+    their points, objects without a labelled point, splits, and images without labels, whose rows are blank then.
     """
     losses, space = Losses(), dataset.spaces["keypoints"]
     truths = [dataset.truth(i).get("keypoints") for i in range(len(dataset))]
