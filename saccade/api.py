@@ -93,7 +93,7 @@ def check(data: Path | str, *, out: Path | str | None = None, progress: Progress
     """Reads every file of a data set and reports its problems; `report.gate()` raises what would stop a training.
 
     data: a folder, a CSV or IDX files.
-    out: where check.json and data_problems.csv go; nothing is written without it.
+    out: where data_report.html, check.json, data_problems.csv and statistics.json go; nothing is written without it.
     progress: is told (files read, files in all).
 
     The other keywords are those of `saccade check`.

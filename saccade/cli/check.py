@@ -23,7 +23,7 @@ EXAMPLES = (
 def check(
     data: Annotated[str, Parameter(help="a folder, a CSV or IDX files")],
     *,
-    out: Annotated[Path | None, Parameter(help="write check.json and data_problems.csv there; else nothing is written", metavar="DIR")] = None,
+    out: Annotated[Path | None, Parameter(help="write data_report.html, data_problems.csv and more there; else nothing is written", metavar="DIR")] = None,
     max_bad: MaxBad = 0.05,
     allow_leak: Leak = False,
     format: Format = None,

@@ -13,8 +13,10 @@ from saccade.data.check import check
 from saccade.data.check_report import CheckReport
 from saccade.data.image import MAX_PIXELS
 from saccade.data.open import open_dataset
+from saccade.data.statistics import statistics
 from saccade.errors import UsageError
 from saccade.jobs.preview import write_preview
+from saccade.report import data_report
 
 
 class CheckOptions(BaseModel):
@@ -44,7 +46,9 @@ def run_check(
     out: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> CheckReport:
-    """Opens and checks a data set. With `out`, writes check.json and data_problems.csv there. The caller prints the report and applies its gate.
+    """Opens and checks a data set. The caller prints the report and applies its gate.
+
+    With `out`, writes there check.json, data_problems.csv, statistics.json, data_report.html and plots/.
 
     Raises DataError when the data cannot be opened, UsageError for the preview's options, ResourceError RUN-DISK when something cannot be written.
     """
@@ -65,6 +69,9 @@ def run_check(
             out.mkdir(parents=True, exist_ok=True)
         storage.write_json(out / "check.json", report.to_dict())
         report.write_csv(out / "data_problems.csv")
+        numbers = statistics(report.dataset)
+        storage.write_json(out / "statistics.json", numbers.to_dict())
+        data_report.write(report, out, numbers)
     if chosen.preview is not None:
         write_preview(report.dataset, chosen.preview, augment=chosen.augment or "default", size=chosen.size, whiten=chosen.whiten)
     return report
