@@ -73,9 +73,11 @@ def _label_map(dataset: ImageDataset, out: Path, losses: Losses) -> None:
     if plain is not None and space is not None:
         losses.add("map", "another order of the classes than that of the boxes", int(tuple(n for n in space.names if n != "background") != plain.names))
     lines = ["# label:color_rgb:parts:actions"]
-    for i, name in enumerate(named.names):
+    more = [name for name in plain.names if name not in named.names] if plain is not None else []
+    losses.add("map", "fewer classes than the boxes have beside it", len(more))
+    for i, name in enumerate((*named.names, *more)):
         losses.add("boxes", "a class name that begins with # or has an end of line", int(name.startswith("#") or name != " ".join(name.split())))
-        colour = ",".join(map(str, named.rgb(i))) if named.colours else ""
+        colour = ",".join(map(str, named.rgb(i))) if named.colours and i < len(named) else ""
         lines.append(f"{name}:{colour}::")
     (out / "labelmap.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

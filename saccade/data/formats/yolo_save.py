@@ -90,6 +90,7 @@ def one_ring(shape: Runs | Polygons, losses: Losses) -> np.ndarray:
     rings = shape.rings if isinstance(shape, Polygons) else outlines(mask_of(shape)).rings
     if len(rings) > 1 and isinstance(shape, Polygons) and sum(area(Polygons(shape.size, (ring,))) for ring in rings) != area(shape):
         rings = outlines(mask_of(shape)).rings
+        losses.add("instances", "outlines of pieces that overlap, which follow pixels now", 1)
     losses.add("instances", "outlines of several pieces, joined to one", int(len(rings) > 1))
     losses.add("instances", "empty masks", int(not rings))
     joined = rings[0] if rings else np.zeros((3, 2))

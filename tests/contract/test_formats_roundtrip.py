@@ -1,0 +1,102 @@
+"""Load -> save -> load gives the same data set, for random data sets in every format that writes; what is lost is named by a code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from saccade.data.dataset import ImageDataset
+from saccade.data.formats import FORMATS
+from saccade.data.formats.pictures import Pictures
+from saccade.data.open import open_dataset
+from tests.support.random_sets import equal_sets, random_set
+from tests.support.random_targets import apart, apart_by_class, natural_names, one_class_list, one_ring_each, with_targets, without_skeletons
+
+
+class Case(NamedTuple):
+    """Heads that one file of a format holds together. kinds: keys of `random_targets.MAKERS`; options of `random_set`; what a random set must be
+    made into so that the format can hold it; fields that need not be equal; heads of which a loss is named although all is held."""
+
+    heads: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    options: dict[str, Any] = {}
+    adapt: Callable[[ImageDataset], ImageDataset] = lambda dataset: dataset
+    without: tuple[str, ...] = ()
+    tolerance: float = 1e-6
+    losses: frozenset[str] = frozenset()
+
+
+CASES: dict[str, tuple[Case, ...]] = {
+    "labelme": (
+        Case(("boxes",), ("points", "labels"), {"extras": ("crowd", "difficult")}),
+        Case(("boxes", "instances", "keypoints"), ("points",), {}, without_skeletons),
+    ),
+    "label_studio": (
+        Case(("boxes", "label"), ("points", "number", "caption", "regions"), {"extras": ("crowd", "difficult", "attributes")}),
+        Case(("boxes", "instances", "keypoints"), ("points", "labels"), {}, without_skeletons),
+    ),
+    "createml": (Case(("boxes",), (), {}, natural_names),),
+    "voc": (
+        Case(("boxes",), ("map",), {"extras": ("difficult", "attributes")}, one_class_list),
+        Case(("boxes", "instances"), (), {"runs": True}, apart, (), 1e-6, frozenset({"instances"})),
+    ),
+    "yolo": (
+        Case(("boxes",)),
+        Case(("boxes", "instances"), (), {"runs": False}, one_ring_each),
+        Case(("boxes", "keypoints")),
+    ),
+    "pairs": (Case((), ("image",)),),
+    "masks": (Case((), ("map",)), Case(("instances",), (), {"runs": True}, apart_by_class)),
+    "dots": (Case((), ("whole points",)),),
+    "depth": (Case((), ("depth",)),),
+}
+
+
+def made(seed: int, case: Case, root) -> ImageDataset:
+    dataset = random_set(seed, root, heads=case.heads, images=3, **case.options)
+    return case.adapt(with_targets(dataset, seed, case.kinds))
+
+
+def lost(format: str, case: Case, seed: int, root) -> list[str]:
+    """What differs after a round trip; a loss that was named although nothing differs is a difference too."""
+    dataset = made(seed, case, root / "in")
+    out = root / "out"
+    out.mkdir()
+    losses = FORMATS[format].save(dataset, out, Pictures(dataset, out))
+    again = open_dataset(out)
+    said = [f"opened as {again.format}: {again.reason}"] if again.format != format else []
+    said += [f"{p.code} {p.where} {p.got}" for p in again.problems if p.severity in ("fatal", "error")]
+    said += [f"a loss is named: {p.code} {p.where} {p.got}" for p in losses if p.where not in case.losses]
+    return said + equal_sets(dataset, again, case.tolerance, without=case.without)
+
+
+ROWS = [(name, case) for name, cases in CASES.items() for case in cases]
+NAMED = [f"{name}-{'+'.join((*case.heads, *case.kinds)).replace(' ', '_')}" for name, case in ROWS]
+
+
+def run(rows: range, name: str, case: Case, tmp_path) -> None:
+    for seed in rows:
+        root = tmp_path / str(seed)
+        root.mkdir()
+        assert lost(name, case, seed, root) == [], f"seed {seed}"
+
+
+@pytest.mark.parametrize(("name", "case"), ROWS, ids=NAMED)
+def test_round_trip(name, case, tmp_path):
+    run(range(20), name, case, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "case"), ROWS, ids=NAMED)
+def test_round_trip_of_200(name, case, tmp_path):
+    run(range(20, 200), name, case, tmp_path)
+
+
+def test_every_format_that_writes_has_every_head_in_a_case():
+    for name, layout in FORMATS.items():
+        if layout.save is not None:
+            held = {head for case in CASES.get(name, ()) for head in (*case.heads, *(kind.split()[-1] for kind in case.kinds))}
+            assert held == layout.holds, name
+    assert set(CASES) == {name for name, layout in FORMATS.items() if layout.save is not None}
