@@ -170,6 +170,9 @@ CODES: dict[str, Code] = {
     "MODEL-NAN": Code("fatal", "the weights hold values that are not finite", "train again, or pass --allow-nan"),
     "MODEL-CLASSES": Code("fatal", "the class names do not fit the head", "train again; the file was not written by saccade"),
     "MODEL-HASH": Code("fatal", "the weights are not those the card was written for", "copy the file again"),
+    "WEIGHTS-FETCH": Code("fatal", "the published weights cannot be fetched", "check the network, or put the file into the cache folder by hand"),
+    "WEIGHTS-HASH": Code("fatal", "the weight file is not the one that was published", "remove it from the cache and fetch it again"),
+    "WEIGHTS-KEYS": Code("fatal", "the weight file's tensors are not those of the network", "name the network that the file was made for"),
     # runs and training --------------------------------------------------------------------------------------------
     "RUN-MISSING": Code("fatal", "there is no run at this path", "list the runs with saccade runs"),
     "RUN-EXISTS": Code("fatal", "the output folder is not empty", "choose another --out, or resume with --resume"),

@@ -109,11 +109,12 @@ def googlenet(
     the paper's). Raises ValueError for inputs below 15 px.
     """
     net = GoogLeNet(inputs, norm=norm, fifth=fifth, width=width)
-    backbone, common = _spread(net, 32, checkpointing), {"dropout": dropout, "label_smoothing": label_smoothing, "class_weights": class_weights}
+    backbone = _spread(net, 32, checkpointing)
+    common: dict[str, Any] = {"dropout": dropout, "label_smoothing": label_smoothing, "class_weights": class_weights}
     if not auxiliary:
         return _model(backbone, Classify, space, **common)
     conv = partial(ConvNorm, norm=norm, eps=1e-3)
-    early = {
+    early: dict[str, Any] = {
         "kind": Early,
         "places": GoogLeNet.auxiliary,
         "reaches": [backbone.reach] * 2,
@@ -144,7 +145,13 @@ def inception_v3(
     common: dict[str, Any] = {"dropout": dropout, "label_smoothing": label_smoothing, "class_weights": class_weights}
     if not auxiliary:
         return _model(backbone, Classify, space, **common)
-    late = {"kind": Late, "places": InceptionV3.auxiliary, "reaches": [backbone.reach - 32], "share": 0.4, "convolution": partial(ConvNorm, eps=1e-3)}
+    late: dict[str, Any] = {
+        "kind": Late,
+        "places": InceptionV3.auxiliary,
+        "reaches": [backbone.reach - 32],
+        "share": 0.4,
+        "convolution": partial(ConvNorm, eps=1e-3),
+    }
     return Model(backbone, {"label": AuxiliaryClassify(backbone.levels, len(space), reach=backbone.reach, **late, **common)})
 
 

@@ -31,7 +31,7 @@ def unsafe(source):
                 yield node.lineno, name
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+@pytest.mark.parametrize("file", [file for file in FILES if file.name != "import_weights.py"], ids=lambda file: str(file.relative_to(ROOT)))
 def test_no_file_of_the_package_can_run_what_it_reads(file):
     assert not list(unsafe(file.read_text(encoding="utf-8")))
 
@@ -55,3 +55,9 @@ def test_the_scan_sees_what_it_looks_for(source):
 
 def test_harmless_names_pass():
     assert not list(unsafe("model.eval()\nre.compile('x')\nimport yaml\nyaml.safe_load(s)\njson.load(f)\nself.load()"))
+
+
+def test_the_one_reader_of_foreign_weights_builds_tensors_only():
+    source = (ROOT / "saccade/models/import_weights.py").read_text(encoding="utf-8")
+    assert {name for _, name in unsafe(source)} == {"pickle", "pickle.UnpicklingError", "torch.load"}  # the module for its exception alone
+    assert source.count("torch.load(") == source.count("weights_only=True)") == 1 and "pickle.load" not in source

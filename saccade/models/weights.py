@@ -1,0 +1,157 @@
+"""Published weights by name: where they are, how they are fetched, and how they become a model's own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from platformdirs import user_cache_dir
+from torch import Tensor
+
+from saccade import storage
+from saccade.core import Inputs, Model
+from saccade.errors import ModelError, ResourceError, UsageError, nearest
+from saccade.models.import_weights import import_weights
+from saccade.models.published import published_key
+
+SOURCE = "https://download.pytorch.org/models/"
+PATIENCE_S = 30.0
+LARGEST = 1 << 30
+"""Bytes of one file."""
+
+
+class Weights(NamedTuple):
+    """A published file, whose name ends in the first hexadecimal digits of its SHA-256, and its ImageNet top-1 in %."""
+
+    file: str
+    accuracy: float
+
+
+IMAGENET: Mapping[str, Weights] = {
+    "alexnet": Weights("alexnet-owt-7be5be79.pth", 56.522),
+    "densenet121": Weights("densenet121-a639ec97.pth", 74.434),
+    "densenet161": Weights("densenet161-8d451a50.pth", 77.138),
+    "densenet169": Weights("densenet169-b2777c0a.pth", 75.6),
+    "densenet201": Weights("densenet201-c1103571.pth", 76.896),
+    "googlenet": Weights("googlenet-1378be20.pth", 69.778),
+    "inception_v3": Weights("inception_v3_google-0cc3c7bd.pth", 77.294),
+    "mobilenet_v2": Weights("mobilenet_v2-b0353104.pth", 71.878),
+    "resnet101": Weights("resnet101-63fe2227.pth", 77.374),
+    "resnet152": Weights("resnet152-394f9c45.pth", 78.312),
+    "resnet18": Weights("resnet18-f37072fd.pth", 69.758),
+    "resnet34": Weights("resnet34-b627a593.pth", 73.314),
+    "resnet50": Weights("resnet50-0676ba61.pth", 76.13),
+    "resnext50_32x4d": Weights("resnext50_32x4d-7cdf4587.pth", 77.618),
+    "squeezenet1_1": Weights("squeezenet1_1-b8a52dc0.pth", 58.178),
+    "vgg11": Weights("vgg11-8a719046.pth", 69.02),
+    "vgg11_bn": Weights("vgg11_bn-6002323d.pth", 70.37),
+    "vgg13": Weights("vgg13-19584684.pth", 69.928),
+    "vgg16": Weights("vgg16-397923af.pth", 71.592),
+    "vgg16_bn": Weights("vgg16_bn-6c64b313.pth", 73.36),
+    "vgg19": Weights("vgg19-dcbb9e9d.pth", 72.376),
+    "wide_resnet50_2": Weights("wide_resnet50_2-95faca4d.pth", 78.468),
+}
+"""Trained on ImageNet-1k by torchvision's authors (BSD-3-Clause; ImageNet's own terms concern its images)."""
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""What the inputs of these files were normalised by."""
+
+CENTRED = frozenset({"googlenet", "inception_v3"})
+"""Networks whose files were trained on inputs of mean 0.5 and deviation 0.5."""
+
+
+def constants(network: str, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation (C,) that a network's published weights expect; of grey and of many channels, the average of the three."""
+    mean, std = ((0.5,) * 3, (0.5,) * 3) if network in CENTRED else (MEAN, STD)
+    return (mean, std) if channels == 3 else ((sum(mean) / 3,) * channels, (sum(std) / 3,) * channels)
+
+
+def fetch(network: str, *, source: str = SOURCE, cache: Path | None = None) -> Path:
+    """The published file of a network, from the cache or else downloaded into it; its SHA-256 begins as its name says.
+
+    Raises UsageError USE-VALUE for a network without published weights, ResourceError WEIGHTS-FETCH, ModelError WEIGHTS-HASH.
+    """
+    if network not in IMAGENET:
+        raise UsageError("USE-VALUE", f"there are no published weights of {network}", where="--weights", fix=nearest(network, IMAGENET))
+    name = IMAGENET[network].file
+    folder = cache or Path(os.environ.get("SACCADE_CACHE") or user_cache_dir("saccade")) / "weights"
+    kept = folder / name
+    if not kept.is_file():
+        data = _download(source + name)
+        _check(data, name, source + name)
+        with storage.disk_errors(kept):
+            folder.mkdir(parents=True, exist_ok=True)
+        storage.atomic_write(kept, data)
+        return kept
+    _check(kept.read_bytes(), name, str(kept))
+    return kept
+
+
+def _download(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
+            data: bytes = answer.read(LARGEST + 1)
+    except (urllib.error.URLError, TimeoutError, ConnectionError, OSError) as error:
+        raise ResourceError("WEIGHTS-FETCH", str(getattr(error, "reason", error)), where=url) from error
+    if len(data) > LARGEST:
+        raise ResourceError("WEIGHTS-FETCH", f"more than {LARGEST:,} bytes", where=url)
+    return data
+
+
+def _check(data: bytes, name: str, where: str) -> None:
+    match = re.search(r"-([0-9a-f]{8,})\.", name)
+    got = hashlib.sha256(data).hexdigest()
+    if match is None or not got.startswith(match[1]):
+        raise ModelError("WEIGHTS-HASH", f"the SHA-256 begins {got[:8]}, the name says {match[1] if match else 'none'}", where=where)
+
+
+def load(model: Model, network: str, path: Path) -> list[str]:
+    """Puts a published file's weights into a model of that network; returns our names of what stays as it was: the last layer of other classes.
+
+    Grey and many-channel images: the first kernels are summed over the colours and shared out, so that a grey picture gives what its
+    three equal channels would. A missing `num_batches_tracked` is 0. Raises ModelError WEIGHTS-KEYS naming the first five tensors that
+    are unknown, missing or of another shape.
+    """
+    own = model.state_dict()
+    given: dict[str, Tensor] = {}
+    wrong: list[str] = []
+    for name, tensor in import_weights(path).items():
+        try:
+            given[published_key(network, name)] = tensor
+        except KeyError:
+            wrong.append(f"{name} is not of {network}")
+    first = "backbone.stages.0.0.conv.weight"
+    if first in given and first in own and given[first].shape[1] != own[first].shape[1] and given[first].shape[1] == 3:
+        channels = own[first].shape[1]
+        given[first] = given[first].sum(1, keepdim=True).expand(-1, channels, -1, -1) / channels
+    fresh = [k for k in own if k.startswith(("heads.label.output.", "heads.label.auxiliary.")) and (k not in given or given[k].shape != own[k].shape)]
+    for key, tensor in own.items():
+        if key in ("backbone.mean", "backbone.std") or key in fresh:
+            continue
+        if key not in given:
+            if key.endswith("num_batches_tracked"):
+                given[key] = torch.zeros((), dtype=torch.int64)
+            else:
+                wrong.append(f"{key} is missing")
+        elif given[key].shape != tensor.shape:
+            wrong.append(f"{key} is {tuple(given[key].shape)}, expected {tuple(tensor.shape)}")
+    ignored = "heads.label.auxiliary."  # a file with auxiliary classifiers serves a network without
+    wrong += [f"{key} has no place" for key in given if key not in own and not key.startswith(ignored)]
+    if wrong:
+        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise ModelError("WEIGHTS-KEYS", "; ".join(wrong[:5]) + more, where=str(path))
+    model.load_state_dict({key: given[key] for key in own if key in given and key not in fresh}, strict=False)
+    return fresh
+
+
+def normalised(inputs: Inputs, network: str) -> Inputs:
+    """The inputs with the constants that the published weights expect."""
+    mean, std = constants(network, inputs.channels)
+    return inputs._replace(mean=mean, std=std)
