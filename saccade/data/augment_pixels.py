@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -36,28 +37,33 @@ def coloured(pixels: np.ndarray, colours: np.ndarray, white: float, out: np.ndar
         out += colours[:, -1]
 
 
-def finish(out: np.ndarray, drawn: Draws, seed: int, epoch: int, places: np.ndarray) -> None:
-    """(n, h, w, C) float32 inputs, in place: exponents, blurs, noise, JPEG, rectangles filled with the image's mean; then back into [0, 1]."""
+def finish(out: np.ndarray, drawn: Draws, seed: int, epoch: int, places: np.ndarray, extents: Sequence[tuple[int, int]] | None = None) -> None:
+    """(n, h, w, C) float32 inputs, in place: exponents, blurs, noise, JPEG, rectangles filled with the image's mean; then back into [0, 1].
+
+    extents: (h, w) at the top left that each picture has, all of it when not given; what is beyond is neither read nor of use.
+    """
+    views = list(out) if extents is None else [picture[:h, :w] for picture, (h, w) in zip(out, extents, strict=True)]
     for i in np.flatnonzero(drawn.gamma != 1):
-        np.power(np.clip(out[i], 0, 1), np.float32(drawn.gamma[i]), out=out[i])
+        views[i][:] = np.power(np.clip(views[i], 0, 1), np.float32(drawn.gamma[i]))
     for i in np.flatnonzero(drawn.blur):
-        out[i] = gaussian(out[i], float(drawn.blur[i]))
+        views[i][:] = gaussian(views[i], float(drawn.blur[i]))
     for i in np.flatnonzero(drawn.motion[:, 0]):
-        out[i] = stroked(out[i], *drawn.motion[i])
+        views[i][:] = stroked(views[i], *drawn.motion[i])
     for i in np.flatnonzero(drawn.noise):
-        out[i] += chance(seed, epoch, places[i]).standard_normal(out[i].shape, np.float32) * np.float32(drawn.noise[i])
+        views[i] += chance(seed, epoch, places[i]).standard_normal(views[i].shape, np.float32) * np.float32(drawn.noise[i])
     for i in np.flatnonzero(drawn.jpeg):
-        out[i] = compressed(out[i], int(drawn.jpeg[i]))
-    h, w = out.shape[1:3]
+        views[i][:] = compressed(views[i], int(drawn.jpeg[i]))
     for i in np.flatnonzero(drawn.boxes[:, 2] > drawn.boxes[:, 0]):
+        h, w = views[i].shape[:2]
         x0, y0, x1, y1 = np.round(drawn.boxes[i] * (w, h, w, h)).astype(int)
-        out[i, y0:y1, x0:x1] = out[i].mean((0, 1))
-    np.clip(out, 0, 1, out=out)
+        views[i][y0:y1, x0:x1] = views[i].mean((0, 1))
+    for view in [out] if extents is None else views:
+        np.clip(view, 0, 1, out=view)
 
 
 def gaussian(pixels: np.ndarray, sigma: float) -> np.ndarray:
     """(h, w, C) float32 under a Gaussian of a standard deviation in pixels; the picture is mirrored beyond its edge."""
-    return cv2.GaussianBlur(pixels, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101).reshape(pixels.shape)
+    return cv2.GaussianBlur(np.ascontiguousarray(pixels), (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101).reshape(pixels.shape)
 
 
 def stroked(pixels: np.ndarray, length: float, angle: float) -> np.ndarray:
@@ -70,7 +76,7 @@ def stroked(pixels: np.ndarray, length: float, angle: float) -> np.ndarray:
     for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
         weight = (1 - np.abs(x - x0 - dx)) * (1 - np.abs(y - y0 - dy))
         np.add.at(kernel, (np.clip(y0 + dy, 0, side - 1), np.clip(x0 + dx, 0, side - 1)), weight)
-    blurred = cv2.filter2D(pixels, cv2.CV_32F, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101)
+    blurred = cv2.filter2D(np.ascontiguousarray(pixels), cv2.CV_32F, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101)
     return blurred.reshape(pixels.shape)
 
 

@@ -79,7 +79,7 @@ class Inputs:
         else:
             drawn = self._drawn(u, extents, depth)
             placed = self._changed(samples, drawn, u, extents, epoch, others, out)
-            finish(out, drawn, self.seed, epoch, places)
+            finish(out, drawn, self.seed, epoch, places, extents if preprocess.mode == "pad" else None)
             self._pad(out, extents)
         metas, truths = self._truths(samples, placed, plane)
         return self._degraded(out, extents, truths, metas, epoch, places)

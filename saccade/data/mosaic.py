@@ -46,16 +46,16 @@ def side_by_side(parts: Sequence[Any], corners: Sequence[Corner], size: tuple[in
         return SegmentationMap(ids)
     if isinstance(first, Instances):
         return _instances(parts, corners, size)
+    if not isinstance(first, Boxes | Points | Keypoints):
+        raise TypeError(f"{type(first).__name__} cannot be put side by side, expected one of {', '.join(HEADS)}")
     shifts = [Geometry.crop(-x, -y, size) for x, y in corners]
     if isinstance(first, Boxes):
         return _shifted(parts, shifts)
     shifted = [part.warp(shift) for part, shift in zip(parts, shifts, strict=True)]
     if isinstance(first, Points):
         return Points(torch.cat([p.xy for p in shifted]), torch.cat([p.classes for p in shifted]))
-    if isinstance(first, Keypoints):
-        boxes = _shifted([part.boxes for part in shifted], [Geometry.identity(size)] * len(parts))
-        return replace(first, xy=torch.cat([p.xy for p in shifted]), visible=torch.cat([p.visible for p in shifted]), boxes=boxes)
-    raise TypeError(f"{type(first).__name__} cannot be put side by side, expected one of {', '.join(HEADS)}")
+    boxes = _shifted([part.boxes for part in shifted], [Geometry.identity(size)] * len(parts))
+    return replace(first, xy=torch.cat([p.xy for p in shifted]), visible=torch.cat([p.visible for p in shifted]), boxes=boxes)
 
 
 def _shifted(parts: Sequence[Boxes], shifts: Sequence[Geometry]) -> Boxes:
