@@ -30,9 +30,9 @@ _MOST_FILES = 200  # JSON files of one folder: more are one for each image, in a
 
 
 class Plan(NamedTuple):
-    """The COCO files, relative to the root, with their contents."""
+    """The COCO files, relative to the root."""
 
-    files: tuple[tuple[str, bytes], ...]
+    files: tuple[str, ...]
 
 
 def detect(source: Source) -> Plan | None:
@@ -47,7 +47,7 @@ def detect(source: Source) -> Plan | None:
         if any(key in head for key in _FIRST_KEYS):
             content = source.content(path)
             if b'"images"' in content and (b'"annotations"' in content or "image_info" in path):
-                found.append((path, content))
+                found.append(path)
     return Plan(tuple(found)) if found else None
 
 
@@ -57,12 +57,14 @@ def load(source: Source, plan: Plan) -> Found:
     Raises DataError ANN-JSON, ANN-COCO, ANN-CLASS for a file that cannot be used, IMG-MISSING when none of the images is there.
     """
     with collector_paused():
-        files, notes = _chosen([read_file(path, content) for path, content in plan.files])
+        files, notes = _chosen([read_file(path, source.content(path)) for path in plan.files])
         if not any(file.annotations or file.categories for file in files):
             images = sum(len(file.ids) for file in files)
             fix = "label some, or check the images alone with --format images"
             raise DataError("ANN-COCO", f"{images} images, but neither annotations nor categories", where=files[0].path, fix=fix)
         gallery = Gallery(home(source, files))
+        if gallery.source is not source:
+            files[0].path = gallery.source.only or files[0].path
         gallery.place(files)
         sources = _truths(gallery, files, notes)
         records = _records(gallery)

@@ -18,6 +18,7 @@ from saccade.data.formats.skeletons import mirrored_pairs
 from saccade.data.formats.values import number
 from saccade.errors import CODES, Problem
 
+_MOST_POINTS = 1000
 _NO_BOX = [0.0, 0.0, 0.0, 0.0]
 
 
@@ -63,7 +64,7 @@ class Reader:
             self.ids = np.array(ids, dtype=np.int64)
         else:
             self.ids = np.array([v if type(v) is int and abs(v) < 2**62 else -1 for v in ids], dtype=np.int64)
-        if len(set(ids) if set(map(type, ids)) <= {int} else set(self.ids.tolist())) == len(ids):
+        if (self.ids[1:] > self.ids[:-1]).all():
             return
         order = np.argsort(self.ids, kind="stable")
         again = np.sort(order[1:][(self.ids[order][1:] == self.ids[order][:-1]) & (self.ids[order][1:] != -1)])
@@ -88,7 +89,8 @@ class Reader:
         """(n, 4) x1 y1 x2 y2, and (n,) where the file has none."""
         held = column(self.rows, "bbox")
         missing = np.zeros(len(held), bool)
-        if not (set(map(type, held)) <= {list} and set(map(len, held)) <= {4} and set(map(type, chain.from_iterable(held))) <= {int, float}):
+        flat = list(chain.from_iterable(held)) if set(map(type, held)) <= {list} else [None]
+        if not (len(flat) == 4 * len(held) and set(map(len, held)) <= {4} and set(map(type, flat)) <= {int, float}):
             held = list(held)
             for row, box in enumerate(held):
                 if box is None or box == []:
@@ -96,7 +98,8 @@ class Reader:
                 elif type(box) is not list or len(box) != 4 or not {type(v) for v in box} <= {int, float}:
                     self.tell(row, "ANN-FIELD", f"bbox is {str(box)[:80]}, expected four numbers x, y, width, height")
                     held[row] = _NO_BOX
-        xywh = np.array(list(chain.from_iterable(held)), dtype=np.float64).reshape(-1, 4)
+            flat = list(chain.from_iterable(held))
+        xywh = np.array(flat, dtype=np.float64).reshape(-1, 4)
         xywh[:, 2:] += xywh[:, :2]
         return xywh, missing
 
@@ -226,25 +229,23 @@ def _attributes(values: Sequence[Any]) -> list[Mapping[str, Any]]:
 def keypoint_space(files: Sequence[CocoFile], names: tuple[str, ...]) -> LabelSpace:
     """The class names with the key points of all categories together: those of the same name are the same.
 
-    Key points without names are called 1, 2, ... as many as the annotations have.
+    Key points without names are called 1, 2, ... as many as the first object of the category has.
     """
     found: list[str] = []
     lines: list[tuple[int, int]] = []
     for file in files:
-        for category in file.categories:
-            own = category.keypoints or _numbered(file, category.id)
+        if file.kind != "keypoints":
+            continue
+        counts: dict[Any, int] = {}
+        for category, held in zip(column(file.annotations, "category_id"), column(file.annotations, "keypoints"), strict=True):
+            if isinstance(held, list) and held and type(category) in (int, str):
+                counts.setdefault(category, len(held) // 3)
+        for place, category in enumerate(file.categories):
+            own = category.keypoints or tuple(str(i + 1) for i in range(min(counts.get(category.id, 0), _MOST_POINTS)))
+            file.categories[place] = category._replace(keypoints=own)
             found += [name for name in own if name not in found]
             lines += [(found.index(own[a]), found.index(own[b])) for a, b in category.skeleton if max(a, b) < len(own)]
     return LabelSpace(names, keypoints=tuple(found), skeleton=tuple(dict.fromkeys(lines)), pairs=mirrored_pairs(found))
-
-
-def _numbered(file: CocoFile, category: Any) -> tuple[str, ...]:
-    """Names for the key points of a category that has none: as many as its first object has."""
-    for row in file.annotations:
-        held = row.get("keypoints")
-        if row.get("category_id") == category and isinstance(held, list) and held:
-            return tuple(str(i + 1) for i in range(len(held) // 3))
-    return ()
 
 
 def _points(reader: Reader, crowd: np.ndarray | None, space: LabelSpace) -> list[np.ndarray | None] | None:
@@ -252,7 +253,7 @@ def _points(reader: Reader, crowd: np.ndarray | None, space: LabelSpace) -> list
     held = column(reader.rows, "keypoints")
     if not any(held) or not space.keypoints:
         return None
-    own: dict[Any, list[int]] = {c.id: [space.keypoints.index(name) for name in c.keypoints or _numbered(reader.file, c.id)] for c in reader.file.categories}
+    own: dict[Any, list[int]] = {c.id: [space.keypoints.index(name) for name in c.keypoints] for c in reader.file.categories}
     found: list[np.ndarray | None] = [None] * len(held)
     for row, value in enumerate(held):
         if value in (None, []) or not reader.kept[row] or (crowd is not None and crowd[row]):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +42,7 @@ _COMPANIONS = LABELS | frozenset(".toml .md .rst .html .pdf .gz .zip .tar .db .i
 LARGEST = 1 << 30
 """Bytes of one label file."""
 _DIGITS = re.compile(r"(\d+)")
+_ZEROS = bytes(ord("0") if chr(c) in "0123456789" else c for c in range(256))
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -51,6 +53,22 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     """
     parts = _DIGITS.split(name)
     return (*((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts if p), (-1, 0, name))
+
+
+def in_natural_order(names: Sequence[str]) -> list[str]:
+    """The names sorted by `natural`; far faster where many are alike but for their digits, as those of most data sets are.
+
+    Names that differ in digits alone, each number being as long, are in natural order when they are in that of their characters.
+    """
+    alike: dict[bytes, list[str]] = defaultdict(list)
+    shapes = "\0".join(names).encode("utf-8", "surrogatepass").translate(_ZEROS).split(b"\0")
+    for name, shape in zip(names, shapes, strict=len(names) > 0):
+        alike[shape].append(name)
+    if len(alike) > len(names) // 4:
+        return sorted(names, key=natural)
+    groups = sorted((sorted(own) for own in alike.values()), key=lambda own: natural(own[0]))
+    apart = all(natural(before[-1]) < natural(after[0]) for before, after in pairwise(groups))
+    return [name for own in groups for name in own] if apart else sorted(names, key=natural)
 
 
 @dataclass
@@ -153,8 +171,8 @@ class Source:
     @cached_property
     def listing(self) -> Listing:
         listing = scan(self.root)
-        listing.files.sort(key=natural)
-        listing.labels.sort(key=natural)
+        listing.files = in_natural_order(listing.files)
+        listing.labels = in_natural_order(listing.labels)
         return listing
 
     def labels(self, *suffixes: str) -> list[str]:

@@ -25,11 +25,15 @@ DEEPEST = 64
 LONGEST = 300
 """Digits of a number, about what a float64 can hold."""
 
+_BLOCK = 1 << 20  # bytes looked at together: they stay in the cache
 _INNER = frozenset((dict, list))
 _BOM = b"\xef\xbb\xbf"
 _PLACE = re.compile(r"^(.*) at line (\d+) column (\d+)$", re.DOTALL)
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"(\s*+:)?|[{}]', re.DOTALL)
-_DIGITS = bytes(ord("0") if chr(c).isdigit() and c < 128 else ord("x") for c in range(256))
+_DIGITS = bytes(ord("0") if chr(c) in "0123456789" else ord("e") if chr(c) in "eE" else ord("x") for c in range(256))
+_EXPONENT = re.compile(rb"[eE]\+?[0-9]{3}")
+_NO_BRACKETS = bytes(c for c in range(256) if c not in b"[]{}")
+_STEPS = np.array([(c in b"[{") - (c in b"]}") for c in range(256)], np.int8)
 _WORDS = re.compile(rb"-?(?:NaN|Infinity|nan|inf|Inf|NAN|None|True|False|undefined)")
 
 
@@ -48,11 +52,9 @@ def parse(data: bytes, where: str) -> Any:
             value = from_json(data, allow_inf_nan=False)
         except ValueError as error:
             raise _refusal(str(error), data, where) from None
-        pairs = _keys(value, where)
-        text = np.frombuffer(data, np.uint8)
-        if _colons(text) != pairs:
+        if _keys(value, data, where) != _colons(data):
             _without_copies(data, where)
-        if _may_overflow(data, text):
+        if type(value) is float or _may_overflow(data):
             _finite(value, where)
     return value
 
@@ -119,8 +121,24 @@ def _line(data: bytes, number: int) -> bytes:
     return data[start : len(data) if end < 0 else end]
 
 
-def _keys(value: Any, where: str) -> int:
-    """How many keys all objects have together, level by level. Raises DataError ANN-JSON for one level too many."""
+def _keys(value: Any, data: bytes, where: str) -> int:
+    """How many keys all objects have together. Raises DataError ANN-JSON when they are nested too deep.
+
+    Where a file is a list of plain objects, or an object of such lists, what is inside of them need not be looked at: the text has
+    no more braces. Brackets inside of strings make the text look deeper, or less deep, but never deeper than the parser goes (200).
+    """
+    brackets = data.translate(None, _NO_BRACKETS)
+    steps = _STEPS[np.frombuffer(brackets, np.uint8)]
+    if int(np.cumsum(steps, dtype=np.int32).max(initial=0)) > DEEPEST:
+        return _keys_within(value, where)
+    tops = list(value.values()) if type(value) is dict else [value] if type(value) is list else []
+    objects = [v for top in tops if type(top) is list for v in top if type(v) is dict]
+    objects += [v for v in tops if type(v) is dict] + ([value] if type(value) is dict else [])
+    return sum(map(len, objects)) if len(objects) == brackets.count(b"{") else _keys_within(value, where)
+
+
+def _keys_within(value: Any, where: str) -> int:
+    """The same, level by level."""
     count, level = 0, [value]
     for _ in range(DEEPEST + 1):
         objects = [v for v in level if type(v) is dict]
@@ -135,14 +153,15 @@ def _keys(value: Any, where: str) -> int:
     raise DataError("ANN-JSON", f"nested deeper than {DEEPEST}", where=where)
 
 
-def _colons(text: np.ndarray) -> int:
+def _colons(data: bytes) -> int:
     """The colons that follow a quotation mark, perhaps after spaces: as many as keys, or more where a string begins with a colon."""
-    at = np.flatnonzero(text == ord(":"))
-    count = 0
-    while len(at := at[at > 0] - 1):
-        before = text[at]
-        count += int(np.count_nonzero(before == ord('"')))
-        at = at[(before == 32) | ((before >= 9) & (before <= 13))]
+    text, count = np.frombuffer(data, np.uint8), 0
+    for start in range(0, len(data), _BLOCK):
+        at = np.flatnonzero(text[start : start + _BLOCK] == ord(":")) + start
+        while len(at := at[at > 0] - 1):
+            before = text[at]
+            count += int(np.count_nonzero(before == ord('"')))
+            at = at[(before == 32) | ((before >= 9) & (before <= 13))]
     return count
 
 
@@ -162,29 +181,25 @@ def _without_copies(data: bytes, where: str) -> None:
             open_objects[-1].add(key)
 
 
-def _may_overflow(data: bytes, text: np.ndarray) -> bool:
+def _may_overflow(data: bytes) -> bool:
     """Whether a number may be larger than a float holds: an exponent of three digits, or very many digits."""
-    if data.translate(_DIGITS).find(b"0" * LONGEST) >= 0:
-        return True
-    at = np.flatnonzero((text == ord("e")) | (text == ord("E")))
-    at = at[(at > 0) & (at + 3 < len(text))]
-    at = at[_digit(text[at - 1]) | (text[at - 1] == ord("."))]
-    first = at + 1 + (text[at + 1] == ord("+"))
-    at = at[(first + 2 < len(text))]
-    first = first[first + 2 < len(text)]
-    at = at[_digit(text[first]) & _digit(text[first + 1]) & _digit(text[first + 2])]
-    return any(_begins_a_number(data, p) for p in at.tolist())
+    many = b"0" * LONGEST
+    for start in range(0, len(data), _BLOCK):
+        block = data[start : start + _BLOCK + LONGEST].translate(_DIGITS)  # digits as 0, e and E as e, all else as x
+        if block.find(many) >= 0:
+            return True
+        at = block.find(b"0e", 0, _BLOCK + 1)
+        while at >= 0:
+            if _EXPONENT.match(data, start + at + 1) and _begins_a_number(data, start + at + 1):
+                return True
+            at = block.find(b"0e", at + 2, _BLOCK + 1)
+    return False
 
 
 def _begins_a_number(data: bytes, place: int) -> bool:
     """Whether the digits before a place are a number's, not a string's."""
     before = data[max(0, place - 2 * LONGEST) : place].rstrip(b"0123456789.").removesuffix(b"-")
     return not before or before[-1] in b"[,: \t\n\r"
-
-
-def _digit(values: np.ndarray) -> np.ndarray:
-    found: np.ndarray = (values >= ord("0")) & (values <= ord("9"))
-    return found
 
 
 def _finite(value: Any, where: str) -> None:
