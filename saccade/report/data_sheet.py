@@ -15,7 +15,7 @@ from saccade.data.stratify import classes_of
 from saccade.errors import DataError
 from saccade.ops.geometry import Geometry
 from saccade.targets import Boxes, Instances
-from saccade.targets.paint import Canvas, colour_of, of_palette
+from saccade.targets.paint import Canvas, colour_of, name_of, of_palette
 
 GAP = 6  # pixels between cells
 _NAMED = 6  # objects of an image whose names are written; more would hide the picture
@@ -91,13 +91,17 @@ def _drawn(target: Any, image: np.ndarray, whole: tuple[int, int], size: tuple[i
 
 
 def _crowd(target: Boxes | Instances, image: np.ndarray, space: LabelSpace) -> np.ndarray:
-    """Many boxes without their names; many masks without boxes, of one class in different colours, so that neighbours can be told apart."""
+    """Many objects with each class named once below; masks without boxes, of one class in different colours, so that neighbours can be told apart."""
     canvas = Canvas(image)
-    if isinstance(target, Boxes):
-        canvas.boxes(target, space, [""] * len(target))
-        return canvas.finish()
-    for row, index in enumerate(target.boxes.classes.tolist()):
-        canvas.mask(target.mask(row), of_palette(row) if len(space) < 2 else colour_of(space, index))
+    classes = (target if isinstance(target, Boxes) else target.boxes).classes.tolist()
+    for row, index in enumerate(classes):
+        if isinstance(target, Boxes):
+            corners = target.xyxy[row].numpy()[[0, 1, 2, 1, 2, 3, 0, 3]].reshape(4, 2)
+            canvas.polyline(corners, colour_of(space, index), closed=True, dashed=target.crowd is not None and bool(target.crowd[row]))
+        else:
+            canvas.mask(target.mask(row), of_palette(row) if len(space) < 2 else colour_of(space, index))
+    if len(space) > 1:
+        canvas.legend((colour_of(space, index), name_of(space, index)) for index in sorted(set(classes)))
     return canvas.finish()
 
 
