@@ -183,6 +183,7 @@ def _united(gathered: _Gathered) -> Labels:
         for joint in own.joints:
             renumbered.setdefault(joint, len(renumbered))
         labels.names += [name for name in own.names if name not in labels.names]
+        labels.tags += [name for name in own.tags if name not in labels.tags]
         labels.joints = list(renumbered)
         lines = [(renumbered[own.joints[a]], renumbered[own.joints[b]]) for a, b in own.lines]
         labels.lines += [line for line in lines if line not in labels.lines]
@@ -206,8 +207,9 @@ class _Targets:
         for image in images:
             for shape, label, _, _ in image.shapes:
                 used["tag" if shape.tag == "tag" else "object"].add(label)
-        tagged = used["tag"] - used["object"]
-        self.tags = tuple(name for name in labels.names if name in used["tag"])
+        tagged = (used["tag"] | set(labels.tags)) - used["object"]
+        shared = not labels.tags and bool(used["tag"] & used["object"])
+        self.tags = tuple(name for name in labels.names if shared or name in used["tag"] or name in labels.tags)
         self.space = LabelSpace(tuple(name for name in labels.names if name not in tagged))
         self.pose = LabelSpace(self.space.names, keypoints=tuple(labels.joints), skeleton=tuple(labels.lines), pairs=mirrored_pairs(labels.joints))
         self.kinds = {shape.tag for image in images for shape, _, _, _ in image.shapes}

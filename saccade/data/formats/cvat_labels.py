@@ -17,9 +17,11 @@ FLAGS = {"crowd": "crowd", "is_crowd": "crowd", "iscrowd": "crowd", "difficult":
 
 @dataclass
 class Labels:
-    """names: of objects and tags, in order. joints: of skeletons, each once, in order; lines: pairs of joints. kinds: (label, attribute) -> input type."""
+    """names: of objects and tags, in order. tags: those that are said to be tags. joints: of skeletons, each once, in order; lines: pairs of
+    joints. kinds: (label, attribute) -> input type."""
 
     names: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
     joints: list[str] = field(default_factory=list)
     lines: list[tuple[int, int]] = field(default_factory=list)
     kinds: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -39,6 +41,7 @@ def read_meta(meta: Iterable[Element], where: str) -> Labels:
                     own.setdefault(parent, []).append(name)
                     continue
                 labels.names.append(name)
+                labels.tags += [name] if (label.findtext("type") or "").strip() == "tag" else []
                 drawings.append((name, label.findtext("svg") or ""))
                 for attribute in label.iterfind("attributes/attribute"):
                     labels.kinds[name, (attribute.findtext("name") or "").strip()] = (attribute.findtext("input_type") or "").strip()

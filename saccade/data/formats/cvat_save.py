@@ -52,7 +52,8 @@ def save(dataset: ImageDataset, out: Path, pictures: Pictures) -> list[Problem]:
     losses.add("keypoints", "pairs of left and right that the names do not say", int(pose is not None and pose.pairs != mirrored_pairs(pose.keypoints)))
     for head, space in dataset.spaces.items():
         listed = tuple(names) if head in _OBJECTS else space.names
-        losses.add(head, "another list of classes than that of the other kinds of labels", int(space.names != listed or bool(set(names) & set(tags))))
+        apart = head in _OBJECTS or not set(names) & set(tags) or (tags == names)
+        losses.add(head, "another list of classes than that of the other kinds of labels", int(space.names != listed or not apart))
     indent(root)
     (out / "annotations.xml").write_bytes(b'<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="utf-8", xml_declaration=False))
     return losses.problems()
