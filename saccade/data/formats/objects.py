@@ -160,8 +160,10 @@ def _met_again(image: np.ndarray, label: np.ndarray, boxes: np.ndarray) -> np.nd
         code = (code ^ column) * np.uint64(0xD6E8FEB86659FD93)
         code ^= code >> np.uint64(32)
     order = np.argsort(code, kind="stable")
-    same = code[order][1:] == code[order][:-1]
-    places: np.ndarray = np.sort(order[np.append(same, False) | np.append(False, same)])
+    same, again = code[order][1:] == code[order][:-1], np.zeros(len(order), bool)
+    again[:-1] |= same
+    again[1:] |= same
+    places: np.ndarray = np.sort(order[again])
     return places
 
 
