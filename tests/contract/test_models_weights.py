@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from saccade import storage
 from saccade.core import Inputs, LabelSpace
 from saccade.errors import ModelError, ResourceError, UsageError
 from saccade.models import weights
@@ -72,14 +73,20 @@ def test_weights_are_fetched_once_and_give_the_published_logits(served, tmp_path
     np.testing.assert_allclose(logits.flatten()[probe["index"]], probe["value"], rtol=1e-4, atol=1e-5 * probe["abs_sum"] / logits.numel())
 
 
+def test_a_checkpoint_holds_its_tensors_under_a_key_and_a_prefix(tmp_path):
+    torch.save({"state_dict": {f"module.{key}": value for key, value in tensors().items()}, "epoch": 3}, tmp_path / "w.pth")
+    read = import_weights(tmp_path / "w.pth")
+    assert read.keys() == tensors().keys() and torch.equal(read["features.0.weight"], tensors()["features.0.weight"])
+
+
 def test_other_classes_start_afresh_and_grey_images_see_the_summed_kernels(tmp_path):
-    torch.save({"state_dict": {f"module.{key}": value for key, value in tensors().items()}}, tmp_path / "w.pth")
+    storage.save_tensors(tmp_path / "w.safetensors", tensors())
     model = build("classify", NAME, Inputs(1, (64, 64), (0.0,), (1.0,)), LabelSpace(("a", "b"))).eval()
     before = model.heads["label"].output.weight.clone()
-    assert weights.load(model, NAME, tmp_path / "w.pth") == ["heads.label.output.weight", "heads.label.output.bias"]
+    assert weights.load(model, NAME, tmp_path / "w.safetensors") == ["heads.label.output.weight", "heads.label.output.bias"]
     assert torch.equal(model.heads["label"].output.weight, before)
     colour = build("classify", NAME, RGB, LabelSpace(("a", "b"))).eval()
-    weights.load(colour, NAME, tmp_path / "w.pth")
+    weights.load(colour, NAME, tmp_path / "w.safetensors")
     grey, sizes = torch.rand(1, 1, 64, 64), torch.tensor([[64, 64]])
     torch.testing.assert_close(model.backbone(grey, sizes).maps[-1], colour.backbone(grey.expand(1, 3, 64, 64), sizes).maps[-1], rtol=1e-4, atol=1e-5)
 
@@ -128,9 +135,9 @@ def change(**changes):
     ids=["missing", "unknown", "shape", "another network"],
 )
 def test_tensors_of_another_network_are_refused_by_name(tmp_path, content, got):
-    torch.save(content, tmp_path / "w.pth")
+    storage.save_tensors(tmp_path / "w.safetensors", content)
     with pytest.raises(ModelError, match=got) as refused:
-        weights.load(build("classify", NAME, RGB, THOUSAND), NAME, tmp_path / "w.pth")
+        weights.load(build("classify", NAME, RGB, THOUSAND), NAME, tmp_path / "w.safetensors")
     assert refused.value.code == "WEIGHTS-KEYS"
 
 
