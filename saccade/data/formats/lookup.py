@@ -24,7 +24,7 @@ class Lookup:
         self._there = set(files)
 
     def find(self, name: str, near: str = "") -> str | None:
-        """The image that a label file in the folder `near` calls `name`, None when there is none or several.
+        r"""The image that a label file in the folder `near` calls `name`, None when there is none or several.
 
         Tried in this order: beside the label file, from the root, in a folder of images beside the label file, by the longest
         tail of the path that only one image has, by the path without suffix.
