@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from saccade.core import IGNORE, Geometry, LabelSpace
+from saccade.targets import paint
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,10 @@ class Label:
 
     def draw(self, image: np.ndarray, labels: LabelSpace) -> np.ndarray:
         """The image (H, W, 3) uint8 with the class name in a bar of the class's colour below it; the image is not changed."""
-        import cv2
-
-        height, width = image.shape[:2]
-        bar_px = max(14, height // 10)
-        name = labels.names[self.index] if self.known else "unknown"
-        text = name if self.probabilities is None else f"{name} {self.score:.2f}"
-        colour = labels.colour(self.index) if self.known else "#888888"
-        bar = np.full((bar_px, width, 3), [int(colour[i : i + 2], 16) for i in (1, 3, 5)], np.uint8)
-        cv2.putText(bar, text, (2, bar_px - 4), cv2.FONT_HERSHEY_SIMPLEX, bar_px / 32, (255, 255, 255), 1, cv2.LINE_AA)
-        return np.concatenate([image, bar])
+        canvas = paint.Canvas(image)
+        name = paint.name_of(labels, self.index)
+        canvas.below(name if self.probabilities is None else f"{name} {self.score:.2f}", paint.colour_of(labels, self.index))
+        return canvas.finish()
 
     @classmethod
     def merge(cls, parts: Sequence[Label], placements: Sequence[Geometry]) -> Label:

@@ -19,11 +19,14 @@ Colour = tuple[int, int, int]
 GREY: Colour = (136, 136, 136)
 WHITE: Colour = (255, 255, 255)
 MOST_LINES = 12  # of text below a picture
+SMALL = 160  # pixels of the shorter side, below which names stand under the picture rather than on it
 _NEAREST_FIRST = cv2.COLORMAP_VIRIDIS
 
 
 class Canvas:
     """A copy of an image (H, W, 3) uint8 that is drawn on. Lines and letters grow with it: one pixel and nine pixels at least.
+
+    On a small picture names would cover what they name: they stand below it then, on the same colours.
 
     Raises ValueError for an image of another shape or type.
     """
@@ -34,12 +37,16 @@ class Canvas:
         self.pixels = np.ascontiguousarray(image).copy()
         self.height, self.width = image.shape[:2]
         side = min(self.height, self.width)
-        self.line = min(6, max(1, round(side / 350)))
+        self.small = side < SMALL
+        self.line = 1 if self.small else min(6, max(2, round(side / 350)))
         self.letters = min(36, max(9, round(side / 34)))
+        self._named: list[tuple[Colour, str]] = []
         self._below: list[np.ndarray] = []
 
     def finish(self) -> np.ndarray:
         """The picture with what was written below it: (H or more, W, 3) uint8."""
+        self.legend(self._named)
+        self._named = []
         return np.concatenate([self.pixels, *self._below])
 
     def fits(self, size: Sequence[int], what: str) -> None:
@@ -71,11 +78,10 @@ class Canvas:
         cv2.arrowedLine(self.pixels, _pixel(a), _pixel(b), colour, self.line, cv2.LINE_AA, tipLength=min(0.5, (6 + 4 * self.line) / length))
 
     def dot(self, point: np.ndarray, colour: Colour, *, filled: bool = True) -> None:
-        """A disc with a thin white edge, or a ring."""
-        radius = max(2, 2 * self.line)
-        if filled:
-            cv2.circle(self.pixels, _pixel(point), radius + 1, WHITE, -1, cv2.LINE_AA)
-        cv2.circle(self.pixels, _pixel(point), radius, colour, -1 if filled else self.line, cv2.LINE_AA)
+        """A disc of a colour with a white edge, or a white one with an edge of the colour."""
+        radius = 2 * self.line
+        cv2.circle(self.pixels, _pixel(point), radius + self.line, WHITE if filled else colour, -1, cv2.LINE_AA)
+        cv2.circle(self.pixels, _pixel(point), radius, colour if filled else WHITE, -1, cv2.LINE_AA)
 
     def mask(self, mask: np.ndarray, colour: Colour) -> None:
         """A veil of a colour over the set pixels (H, W) bool, with its edge."""
@@ -105,7 +111,14 @@ class Canvas:
     # text --------------------------------------------------------------------------------------------------------
 
     def tag(self, corner: np.ndarray, text: str, colour: Colour) -> None:
-        """Text on a ground of a colour, above a corner (x, y) where there is room, else below it; always inside of the picture."""
+        """A name on a ground of a colour, above a corner (x, y) where there is room, else below it; under the picture when that is small."""
+        if self.small:
+            self._named.append((colour, text))
+        else:
+            self.mark(corner, text, colour)
+
+    def mark(self, corner: np.ndarray, text: str, colour: Colour) -> None:
+        """The same on the picture whatever its size, always inside of it."""
         if not np.isfinite(corner).all() or not text:
             return
         patch = self._written(text, colour, self.width)[: self.height]
@@ -185,7 +198,7 @@ class Canvas:
 
 
 def depth_colours(metres: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """(h, w) -> (h, w, 3) uint8, bright where near, by the rank of the inverse depth between the 2nd and the 98th percentile; and these two in metres.
+    """(h, w) -> (h, w, 3) uint8, bright where near: the inverse depth between the 2nd and the 98th percentile; and these two in metres.
 
     What is not finite or not in front comes out black; without any known depth the range is (0, 0).
     """

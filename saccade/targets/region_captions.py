@@ -58,7 +58,7 @@ class RegionCaptions:
         for row, (x1, y1, x2, y2) in enumerate(array(self.xyxy)):
             canvas.polyline(np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]]), paint.of_palette(row), closed=True)
         for row, box in enumerate(array(self.xyxy)):
-            canvas.tag(box[:2], str(row + 1), paint.of_palette(row))
+            canvas.mark(box[:2], str(row + 1), paint.of_palette(row))
         for row, text in enumerate(self.texts):
             score = "" if self.scores is None else f" ({float(self.scores[row]):.2f})"
             canvas.below(f"{row + 1} {text}{score}", paint.of_palette(row))

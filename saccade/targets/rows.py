@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from saccade.ops.geometry import Geometry
+from saccade.ops.resample import smooth
+
 KEPT = 0.1
 """The share of its area that a box must have left inside of the target to stay when it is warped."""
 SMALLEST = 1.0
@@ -81,3 +84,15 @@ def some(parts: Sequence[Entry]) -> Sequence[Entry]:
     if not parts:
         raise ValueError("merge needs at least one part, got none")
     return parts
+
+
+def planes(maps: Tensor, g: Geometry, fill: float) -> np.ndarray:
+    """(C, h, w) under a geometry, resampled like a picture: float32, `fill` outside."""
+    source = np.ascontiguousarray(maps.detach().cpu().numpy().astype(np.float32, copy=False).transpose(1, 2, 0))
+    return np.ascontiguousarray(smooth(source, g, fill).transpose(2, 0, 1))
+
+
+def known_mean(maps: Sequence[Tensor]) -> Tensor:
+    """The mean of maps of one shape over those that are not nan there; nan where all are."""
+    stacked = torch.stack(list(maps))
+    return stacked.nanmean(0)

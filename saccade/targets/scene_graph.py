@@ -79,7 +79,8 @@ class SceneGraph:
             told.append((word, f"{names[subject]} {word} {names[thing]}{score}", (middles[subject] + middles[thing]) / 2, paint.of_palette(predicate)))
         canvas.boxes(self.boxes, labels, [" ".join([*words, name]) for name, words in zip(names, self.attributes, strict=True)])
         for word, sentence, middle, colour in told:
-            canvas.tag(middle, word, colour)
+            if not canvas.small:
+                canvas.mark(middle, word, colour)
             canvas.below(sentence, colour)
         return canvas.finish()
 
