@@ -12,7 +12,18 @@ from saccade.data.formats import FORMATS
 from saccade.data.formats.pictures import Pictures
 from saccade.data.open import open_dataset
 from tests.support.random_sets import equal_sets, random_set
-from tests.support.random_targets import apart, apart_by_class, natural_names, one_class_list, one_ring_each, with_targets, without_skeletons
+from tests.support.random_targets import (
+    animals,
+    apart,
+    apart_by_class,
+    boxes_of_space,
+    natural_names,
+    one_class_list,
+    one_list,
+    one_ring_each,
+    with_targets,
+    without_skeletons,
+)
 
 
 class Case(NamedTuple):
@@ -47,6 +58,15 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(("boxes", "instances"), (), {"runs": False}, one_ring_each),
         Case(("boxes", "keypoints")),
     ),
+    "cvat": (
+        Case(("boxes", "label"), ("points",), {"extras": ("crowd", "difficult", "attributes")}, one_list),
+        Case(("boxes", "instances", "keypoints"), ("points", "labels"), {}, one_list),
+    ),
+    "kitti": (
+        Case(("boxes",), (), {}, natural_names),
+        Case((), ("boxes3d",), {}, boxes_of_space),
+    ),
+    "deeplabcut": (Case(("keypoints",), (), {"splits": False}, animals, ("attributes",)),),
     "pairs": (Case((), ("image",)),),
     "masks": (Case((), ("map",)), Case(("instances",), (), {"runs": True}, apart_by_class)),
     "dots": (Case((), ("whole points",)),),

@@ -217,3 +217,37 @@ def one_class_list(dataset: ImageDataset) -> ImageDataset:
     names = ("background", *dataset.spaces["boxes"].names)
     records = [replace(r, targets={**r.targets, "map": SegmentationMap(r.targets["map"].ids % len(names))}) for r in dataset.records]
     return replace(dataset, records=tuple(records), spaces={**dataset.spaces, "map": LabelSpace(names, background=0)})
+
+
+def boxes_of_space(dataset: ImageDataset) -> ImageDataset:
+    """Boxes in the image that are those of the boxes in space."""
+    records = [replace(r, targets={**r.targets, "boxes": r.targets["boxes3d"].boxes}) for r in dataset.records]
+    return replace(dataset, records=tuple(records), spaces={**dataset.spaces, "boxes": dataset.spaces["boxes3d"]})
+
+
+def animals(dataset: ImageDataset) -> ImageDataset:
+    """Key points of one class, each labelled or not, at least one of each object, in boxes that are tight around them."""
+    records = []
+    for record in dataset.records:
+        held = record.targets["keypoints"]
+        visible = torch.where(held.visible > 0, 2, 0).to(torch.uint8)
+        visible[:, :2] = 2
+        xy = torch.where((held.visible > 0)[..., None], held.xy, 0.0)
+        corners = held.boxes.xyxy[:, None].reshape(-1, 2, 2)  # the first two points are corners of the box
+        xy[:, :2] = corners
+        inside = torch.where(visible[..., None] > 0, xy, corners[:, :1])
+        boxes = Boxes(torch.cat([inside.amin(1), inside.amax(1)], 1) if len(held) else held.boxes.xyxy, torch.zeros_like(held.boxes.classes))
+        records.append(replace(record, targets={"keypoints": Keypoints(xy, visible, boxes, pairs=held.pairs)}))
+    space = replace(dataset.spaces["keypoints"], names=("animal",))
+    return replace(dataset, records=tuple(records), spaces={"keypoints": space})
+
+
+def one_list(dataset: ImageDataset) -> ImageDataset:
+    """Dots of the classes of the boxes; attributes that are false are not said."""
+    space, records = dataset.spaces["boxes"], []
+    for record in dataset.records:
+        boxes, dots = record.targets["boxes"], record.targets["points"]
+        if boxes.attributes is not None:
+            boxes = replace(boxes, attributes=tuple({k: v for k, v in own.items() if v is not False} for own in boxes.attributes))
+        records.append(replace(record, targets={**record.targets, "boxes": boxes, "points": replace(dots, classes=dots.classes % len(space))}))
+    return replace(dataset, records=tuple(records), spaces={**dataset.spaces, "points": space})
