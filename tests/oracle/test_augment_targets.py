@@ -72,7 +72,7 @@ class Discs:
     def made(self, i):
         centres, size = self.centres(i), (96 + 8 * (i % 3), 120 + 4 * (i % 2))
         boxes = Boxes(torch.from_numpy(np.concatenate([centres - RADIUS, centres + RADIUS], 1)), torch.zeros(len(centres), dtype=torch.int64))
-        points = np.stack([centres - [RADIUS / 2, 0], centres + [RADIUS / 2, 0]], 1)
+        points = np.stack([centres + side * np.array([RADIUS / 2, 0.0]) for side in (-1, 1)], 1)
         y, x = np.indices(size) + 0.5
         covered = np.any([np.hypot(x - cx, y - cy) < RADIUS for cx, cy in centres] or [np.zeros(size, bool)], axis=0)
         return {
@@ -308,7 +308,7 @@ def test_a_mosaic_counts_what_its_quadrants_show():
 def test_what_cannot_stand_side_by_side_is_refused():
     from tests.oracle.test_loader_batches import Arrays
 
-    with pytest.raises(UsageError, match="mosaic puts boxes.*the data have label"):
+    with pytest.raises(UsageError, match=r"mosaic puts boxes.*the data have label"):
         Loader(Arrays(n=4), Preprocess((8, 8), 3), batch_size=2, policy=Policy(mosaic=0.5))
     with pytest.raises(TypeError, match="cannot be put side by side"):
         side_by_side([object()] * 4, [(0, 0)] * 4, (8, 8))
