@@ -19,7 +19,9 @@ from saccade.data.formats import (
     detection_text,
     dots,
     folder,
+    folder_write,
     idx,
+    idx_write,
     images,
     kitti,
     kitti_save,
@@ -33,6 +35,7 @@ from saccade.data.formats import (
     pairs,
     pairs_write,
     table,
+    table_write,
     voc,
     voc_save,
     yolo,
@@ -61,7 +64,13 @@ class Format(NamedTuple):
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {  # in the order they are tried: with two layouts in one folder the table wins
         "deeplabcut": Format(deeplabcut.detect, deeplabcut.load, "DeepLabCut's CollectedData_*.csv", save=deeplabcut_save.save, holds=deeplabcut_save.HOLDS),
-        "table": Format(table.detect, table.load, "a .csv or .tsv with a path and a label column"),
+        "table": Format(
+            table.detect,
+            table.load,
+            "a .csv, .tsv or .txt table with a path column and labels (classes, lists, numbers, points, boxes, captions)",
+            save=table_write.save,
+            holds=table_write.HOLDS,
+        ),
         "coco": Format(coco.detect, coco.load, "COCO JSON (images, annotations, categories)"),
         "label_studio": Format(
             label_studio.detect, label_studio.load, "a JSON export of Label Studio", save=label_studio_write.save, holds=label_studio_write.HOLDS
@@ -82,7 +91,9 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "yolo": Format(
             yolo.detect, yolo.load, "YOLO text files (images/ and labels/, data.yaml, obj.names, classes.txt)", save=yolo_save.save, holds=yolo_save.HOLDS
         ),
-        "idx": Format(idx.detect, idx.load, "IDX files in pairs (train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz)"),
+        "idx": Format(
+            idx.detect, idx.load, "IDX files in pairs (train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz)", save=idx_write.save, holds=idx_write.HOLDS
+        ),
         "pairs": Format(
             pairs.detect, pairs.load, "pairs of pictures (input/ and target/, A/ and B/, lr/ and hr/)", save=pairs_write.save_images, holds=frozenset({"image"})
         ),
@@ -95,7 +106,9 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         ),
         "dots": Format(dots.detect, dots.load, "images with dots as pixels (x.png and x_dots.png)", save=pairs_write.save_dots, holds=frozenset({"points"})),
         "depth": Format(depth.detect, depth.load, "colour and depth (color/ and depth/)", save=pairs_write.save_depth, holds=frozenset({"depth"})),
-        "folder": Format(folder.detect, folder.load, "one folder of images a class, perhaps inside train, val and test"),
+        "folder": Format(
+            folder.detect, folder.load, "one folder of images a class, perhaps inside train, val and test", save=folder_write.save, holds=folder_write.HOLDS
+        ),
         "images": Format(images.detect, images.load, "images without labels", asked=True),
     }
 )

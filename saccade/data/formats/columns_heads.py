@@ -10,8 +10,9 @@
 | label | a column called label, class, ...; else the only column, or the only one whose values come back often |
 | labels | several columns of 0 and 1 (-1 and empty: not known; without any 0, -1 is no); a column whose cells hold lists: a;b or a\\|b, or
   with spaces or commas where its name is a plural (labels, tags) |
-| number | a column with fractions and at least 8 different values; whole numbers when the column is called so (count, age, n_objects, ...)
-  and has at least 8 different values, or when more than 20 values and more than half of them differ; never whole numbers in a column called label |
+| number | a column called number; a column with fractions and at least 8 different values; whole numbers when the column is called so (count,
+  age, n_objects, ...) and has at least 8 different values, or when more than 20 values and more than half of them differ; never whole
+  numbers in a column called label |
 
 With a column called label, columns of 0 and 1 and of numbers beside it are something else, and left alone.
 """
@@ -30,6 +31,8 @@ from saccade.errors import DataError
 LABEL = frozenset(
     "label labels class classes classname class_name class_id classid category category_id target label_name labelname label_id diagnosis species".split()
 )
+SINGLE = frozenset("class_name classname label_name labelname".split())
+"""Columns of these names hold one class each, whatever their cells look like."""
 _PLURAL = frozenset("labels tags classes categories attributes finding_labels findings keywords".split())
 CAPTION = frozenset("caption captions sentence sentences text comment description raw title transcription transcript".split())
 _NUMBER = frozenset(
@@ -117,7 +120,9 @@ class Column:
     def is_number(self) -> bool:
         """Whether it is a number to regress, see the table above."""
         numbers = self.numbers
-        if numbers is None or len(numbers) < _DIFFERENT:
+        if numbers is not None and self.name == "number":
+            return True
+        if numbers is None or len(numbers) < _DIFFERENT or self.name in SINGLE:
             return False
         if any(value != int(value) for value in numbers):
             return True
@@ -136,6 +141,8 @@ class Column:
 
     def separator(self) -> str:
         """What separates the labels of a list in its cells; "" when they are no lists."""
+        if self.name in SINGLE:
+            return ""
         plural = self.name in _PLURAL or self.name.endswith(("_labels", "_tags", "_classes"))
         for mark in (";", "|", *((",", " ") if plural else ())):
             parts = {part.strip() for cell in self.different for part in cell.split(mark)}
