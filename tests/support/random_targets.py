@@ -251,3 +251,10 @@ def one_list(dataset: ImageDataset) -> ImageDataset:
             boxes = replace(boxes, attributes=tuple({k: v for k, v in own.items() if v is not False} for own in boxes.attributes))
         records.append(replace(record, targets={**record.targets, "boxes": boxes, "points": replace(dots, classes=dots.classes % len(space))}))
     return replace(dataset, records=tuple(records), spaces={**dataset.spaces, "points": space})
+
+
+def used_classes(dataset: ImageDataset) -> ImageDataset:
+    """The classes that images have, in natural order."""
+    space = dataset.spaces["label"]
+    most = max(record.targets["label"].index for record in dataset.records) + 1
+    return natural_names(replace(dataset, spaces={**dataset.spaces, "label": LabelSpace(space.names[:most])}))
