@@ -28,6 +28,7 @@ COLOURS: dict[str, Colour] = {
 PATTERNS = {"stripes": "striped", "checks": "checked", "noise": "mottled"}
 Point = Sequence[float] | np.ndarray
 UPRIGHT = np.eye(3)
+_TRIES = 30
 
 
 def mixed(one: Colour, two: Colour, share: float) -> Colour:
@@ -138,17 +139,19 @@ class Builder:
         return len(self.things) - 1
 
 
-def scatter(chance: Chance, radii: Sequence[float], low: Point, high: Point, crowded: float = 0.0, tries: int = 30) -> list[np.ndarray | None]:
+def scatter(
+    chance: Chance, radii: Sequence[float], low: Point, high: Point, crowded: float = 0.0, taken: Sequence[tuple[np.ndarray, float]] = ()
+) -> list[np.ndarray | None]:
     """Places (x, y, 0) for discs of these radii inside of a rectangle that do not overlap; None where none was found.
 
-    crowded: in [0, 1], how much each is drawn to one placed before it, so that they hide one another.
+    crowded: in [0, 1], how much each is drawn to one placed before it, so that they hide one another. taken: places and radii that are not free.
     """
-    placed: list[tuple[np.ndarray, float]] = []
+    placed: list[tuple[np.ndarray, float]] = [(place[:2], radius) for place, radius in taken]
     found: list[np.ndarray | None] = []
     a, b = np.asarray(low[:2], dtype=np.float64), np.asarray(high[:2], dtype=np.float64)
     for radius in radii:
         spot = None
-        for _ in range(tries):
+        for _ in range(_TRIES):
             candidate = a + (b - a) * chance.generator.random(2)
             if placed and chance.yes(crowded):
                 friend, beside = chance.one(placed)

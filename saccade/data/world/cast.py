@@ -20,7 +20,8 @@ from saccade.data.world.solids import KINDS, Vector, gradient, interval, root
 _BITS = 20  # of the number of a solid, below the bits of its distance
 NOTHING = (1 << _BITS) - 1
 """The solid of a ray that meets none."""
-_NONE = (0x4E6E6B28 << _BITS) | NOTHING  # the bits of FAR
+_FLOAT = 31  # bits of a positive float
+_NONE = (((3 << _FLOAT) | 0x4E6E6B28) << _BITS) | NOTHING  # the last level, the bits of FAR
 _LIFT = 1e-3  # of the distance: how far a point is lifted off its surface before it looks for the light
 
 
@@ -122,11 +123,13 @@ def _by_kind(packed: Packed, solid: Tensor) -> tuple[Tensor, list[int]]:
 
 
 def nearest(packed: Packed, met: Candidates) -> Hits:
-    """The nearest of the pairs along each ray; of two at the same depth the solid with the lower number."""
+    """The nearest of the pairs of the lowest level along each ray; of two at the same depth the solid with the lower number."""
     key = (met.near.view(torch.int32).to(torch.int64) << _BITS) | met.solid
+    if bool(packed.level.any()):
+        key = key | (take(packed.level, met.solid) << (_BITS + _FLOAT))
     best = torch.full((packed.rays,), _NONE, dtype=torch.int64, device=packed.device)
     best.scatter_reduce_(0, met.pixel, key, "amin")
-    depth = (best >> _BITS).to(torch.int32).view(torch.float32)
+    depth = ((best >> _BITS) & ((1 << _FLOAT) - 1)).to(torch.int32).view(torch.float32)
     solid = best & ((1 << _BITS) - 1)
     return Hits(depth, solid)
 

@@ -37,6 +37,7 @@ class Packed:
     thing: Tensor
     material: Tensor
     balls: Tensor  # (4, n) middle in camera coordinates and radius around each solid
+    level: Tensor  # (n,) int64 0..3, which is seen before which
     row: Tensor  # (n,) int64: the place of the solid in the scenes' own order
     things: Things
     intrinsics: Tensor  # (4, b) 1 / focal, cx, cy, 0
@@ -103,6 +104,7 @@ def pack(scenes: Sequence[Scene], size: tuple[int, int], device: torch.device | 
         thing=moved(owner),
         material=moved(column("material", materials)),
         balls=moved(balls.T.astype(np.float32)),
+        level=moved(column("level")),
         row=moved(order),
         things=_things(scenes, things, owner, balls, moved),
         intrinsics=moved(intrinsics),
@@ -147,6 +149,7 @@ def _solids(scene: Scene, size: tuple[int, int]) -> dict[str, np.ndarray]:
         "inverse": np.broadcast_to(np.linalg.inv(scene.camera.pixels(size)), (len(kind), 3, 3)),
         "bounds": _bounds(corners, kind, scene.camera.pixels(size), size),
         "ball": np.concatenate([middle, radius[:, None]], 1),
+        "level": np.array([scene.things[number].level for _, number in listed], dtype=np.int64),
         "thing": np.array([number for _, number in listed]),
         "material": np.array([solid.material for solid, _ in listed]),
     }
@@ -180,7 +183,7 @@ def _things(scenes: Sequence[Scene], before: np.ndarray, owner: np.ndarray, ball
     total = int(before[-1])
     number = np.bincount(owner, minlength=total)
     first = np.concatenate([[0], np.cumsum(number)[:-1]])
-    casts = np.array([thing.casts and not thing.stuff for scene in scenes for thing in scene.things], dtype=bool)
+    casts = np.array([thing.casts for scene in scenes for thing in scene.things], dtype=bool)
     casts[owner[balls[:, 3] == 0]] = False
     around = np.zeros((total, 4))
     low, high = np.full((total, 3), np.inf), np.full((total, 3), -np.inf)

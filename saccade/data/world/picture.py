@@ -20,7 +20,8 @@ _STEPS = 4096
 
 
 def thickness(packed: Packed, met: Candidates) -> Tensor:
-    """(3, rays) sums over all solids along each ray: metres inside times the density of each channel (a material's colour times its glow).
+    """(3, rays) sums over all solids along each ray: metres inside times the density of each channel (a material's colour times its glow,
+    below 0 for what is thinner than its surroundings).
 
     The sums are of whole numbers, so that they do not depend on the order of the solids.
     """
@@ -30,7 +31,7 @@ def thickness(packed: Packed, met: Candidates) -> Tensor:
     for c in range(3):
         part = length * take(packed.materials[c] * packed.materials[9], material)
         total[c].index_add_(0, met.pixel, (part * _FIXED).round().to(torch.int64))
-    return total.to(torch.float32) / _FIXED
+    return total.clamp(min=0).to(torch.float32) / _FIXED
 
 
 def seen_through(look: str, thick: Tensor) -> Tensor:

@@ -49,6 +49,7 @@ class Thing:
     name: its class. stuff: background, which has a region in the segmentation map but no box. words: attributes. place: (3,) where it
     stands. yaw: its heading about the vertical, 0 along x. joints: (K, 3) key points, nan where it has none; slack: metres of flesh in
     front of each. on: number of the thing that carries it, -1 none. held_by: number of the thing that holds it, -1 none. casts: whether it casts shadows.
+    level: 0..3, of two things along a ray that of the lower level is seen by the labels, and the nearer one of the same level (for looks through things).
     """
 
     name: str
@@ -62,6 +63,7 @@ class Thing:
     on: int = -1
     held_by: int = -1
     casts: bool = True
+    level: int = 0
 
 
 class Light(NamedTuple):

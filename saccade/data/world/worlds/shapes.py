@@ -46,7 +46,8 @@ def make(chance: Chance, kind: str, knobs: Knobs, time: float) -> Scene:
     texture = chance.one(("noise", "leaves", "checks", "stripes")) if knobs.clutter > 0.3 else "plain"
     b.ground("ground", b.paint(one, mixed(one, (0.1, 0.1, 0.12), 0.45), texture, chance.within(0.6, 1.4)))
     radii = [0.34] + [chance.within(0.14, 0.21) for _ in range(number - 1)]
-    spots = scatter(chance, [1.2 * r for r in radii], (-1.25, 0.3), (1.25, 2.6), knobs.occlusion)
+    main = np.array([chance.within(-0.45, 0.45), chance.within(0.5, 1.2), 0.0])
+    spots = [main, *scatter(chance, [1.2 * r for r in radii[1:]], (-1.1, 0.1), (1.1, 2.2), knobs.occlusion, [(main, 0.45)])]
     for place, (r, spot) in enumerate(zip(radii, spots, strict=True)):
         if spot is None or not number:
             continue
@@ -56,9 +57,9 @@ def make(chance: Chance, kind: str, knobs: Knobs, time: float) -> Scene:
         turn = turn_x(chance.within(-3, 3)) @ turn_y(chance.within(-3, 3)) @ turn_z(chance.within(-3, 3) + speed * time)
         solids = [s._replace(centre=turn @ s.centre, turn=turn @ s.turn) for s in _solids(name, r, coat)]
         height = 1.4 * r + chance.within(0.0, 0.35) * (place > 0)
-        b.add(name, solids, spot + [0, 0, height], chance.within(-np.pi, np.pi), words=words)
+        b.add(name, solids, spot + np.array([0.0, 0.0, height]), chance.within(-np.pi, np.pi), words=words)
     stray = knobs.variety
-    camera = aimed((chance.within(-0.7, 0.7) * stray, -1.9, 1.25 + chance.within(-0.4, 0.6) * stray), (0.0, 1.3, 0.3), chance.within(1.05, 1.25))
+    camera = aimed((chance.within(-0.7, 0.7) * stray, -1.9, 1.25 + chance.within(-0.4, 0.6) * stray), (0.0, 1.0, 0.3), chance.within(1.25, 1.45))
     lights = [Light((1.15, 1.1, 1.0), toward=_toward(chance)), Light((0.2, 0.22, 0.28), toward=(-0.5, -0.7, 0.5), shadow=False)]
     return finished(b, kind, camera, lights, room())
 
