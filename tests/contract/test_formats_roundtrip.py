@@ -18,10 +18,12 @@ from tests.support.random_targets import (
     apart,
     apart_by_class,
     boxes_of_space,
+    named_in_order,
     natural_names,
     one_class_list,
     one_list,
     one_ring_each,
+    pictures_of_one_size,
     used_classes,
     with_targets,
     without_skeletons,
@@ -76,6 +78,8 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(("caption",)),
         Case((), ("points",)),
     ),
+    "idx": (Case(("label",), (), {}, pictures_of_one_size),),
+    "folder": (Case(("label",), (), {}, used_classes),),
     "pairs": (Case((), ("image",)),),
     "masks": (Case((), ("map",)), Case(("instances",), (), {"runs": True}, apart_by_class)),
     "dots": (Case((), ("whole points",)),),
@@ -95,6 +99,7 @@ def lost(format: str, case: Case, seed: int, root) -> list[str]:
     out.mkdir()
     losses = FORMATS[format].save(dataset, out, Pictures(dataset, out))
     again = open_dataset(out)
+    again = named_in_order(again, dataset) if all(record.index is not None for record in again.records) else again
     said = [f"opened as {again.format}: {again.reason}"] if again.format != format else []
     said += [f"{p.code} {p.where} {p.got}" for p in again.problems if p.severity in ("fatal", "error")]
     said += [f"a loss is named: {p.code} {p.where} {p.got}" for p in losses if p.where not in case.losses]

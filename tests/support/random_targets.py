@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from saccade.core import LabelSpace
 from saccade.data.dataset import ImageDataset
@@ -258,3 +259,19 @@ def used_classes(dataset: ImageDataset) -> ImageDataset:
     space = dataset.spaces["label"]
     most = max(record.targets["label"].index for record in dataset.records) + 1
     return natural_names(replace(dataset, spaces={**dataset.spaces, "label": LabelSpace(space.names[:most])}))
+
+
+def pictures_of_one_size(dataset: ImageDataset) -> ImageDataset:
+    """The same labels, in natural order, on pictures of 24 x 24."""
+    for record in dataset.records:
+        with Image.open(record.path) as picture:
+            picture.convert("L").resize((24, 24)).save(record.path)
+    return replace(used_classes(dataset), records=tuple(replace(record, size=(24, 24)) for record in dataset.records), channels=1)
+
+
+def named_in_order(dataset: ImageDataset, like: ImageDataset) -> ImageDataset:
+    """The records with the names of those of `like` at the same places, split by split: where a file of many has no names."""
+    splits = ("train", "val", "test", None)
+    names = [r.id for r in sorted(like.records, key=lambda r: splits.index(r.split))]
+    records = sorted(dataset.records, key=lambda r: splits.index(r.split))
+    return replace(dataset, records=tuple(replace(r, id=name) for r, name in zip(records, names, strict=True)))
