@@ -44,9 +44,9 @@ def parse(data: bytes, where: str) -> Element:
     level = [root]
     for _ in range(DEEPEST):
         level = [inner for element in level for inner in element]
-    if level:
-        raise _too_deep(where)
-    return root
+        if not level:
+            return root
+    raise _too_deep(where)
 
 
 def children(data: bytes, where: str) -> Iterator[Element]:

@@ -190,7 +190,7 @@ def _heads(plan: Plan, lists: Lists) -> list[str]:
 def _mask_targets(source: Source, plan: Plan, image: str, share: Share, page: Page | None, coding: Coding, heads: Sequence[str]) -> dict[str, Any]:
     """The masks of one image, which stay in their files."""
     found: dict[str, Any] = {head: None for head in ("map", "instances") if head in heads}
-    for above in {above for _, above, _ in plan.masks}:
+    for above in {above for _, above, _ in plan.masks} if found else ():
         key = _mask_key(image, above)
         classes, objects = (plan.masks.get((kind, above, key)) for kind in ("segmentationclass", "segmentationobject"))
         if classes is not None:

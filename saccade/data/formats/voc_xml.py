@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -10,7 +10,6 @@ from xml.etree.ElementTree import Element
 from saccade.data.formats.objects import Objects, Share
 from saccade.errors import DataError, Problem
 
-CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _TRUE = {"1": True, "true": True, "0": False, "false": False}
 
 
@@ -32,20 +31,22 @@ def read_page(root: Element, where: str) -> Page:
         raise DataError("ANN-FIELD", f"the root element is {root.tag}, expected annotation", where=where)
     page = Page(where, _size(root.find("size")))
     for number, element in enumerate(root.findall("object")):
-        name, box = (element.findtext("name") or "").strip(), element.find("bndbox")
+        inner = {part.tag: part for part in element}
+        texts = {tag: part.text.strip() for tag, part in inner.items() if part.text}
+        name, box = texts.get("name"), inner.get("bndbox")
         if not name or box is None:
             raise DataError("ANN-FIELD", f"an object without {'name' if not name else 'bndbox'}", where=f"{where}:object[{number}]")
-        given = {inner.tag: inner.text or "" for inner in box}
-        if missing := [corner for corner in CORNERS if corner not in given]:
-            raise DataError("ANN-FIELD", f"a box without {missing[0]}", where=f"{where}:object[{number}]")
+        given = {corner.tag: corner.text or "" for corner in box}
         try:
-            corners = tuple(float(given[corner]) for corner in CORNERS)
+            corners = (float(given["xmin"]), float(given["ymin"]), float(given["xmax"]), float(given["ymax"]))
+        except KeyError as error:
+            raise DataError("ANN-FIELD", f"a box without {error.args[0]}", where=f"{where}:object[{number}]") from error
         except ValueError as error:
             raise DataError("ANN-NUMBER", " ".join(given.values())[:80], where=f"{where}:object[{number}]") from error
         page.names.append(name)
         page.corners.append(corners)
-        page.difficult.append((element.findtext("difficult") or "").strip().lower() in ("1", "true"))
-        page.attributes.append(_attributes(element))
+        page.difficult.append(texts.get("difficult", "").lower() in ("1", "true"))
+        page.attributes.append(_attributes(texts, inner.get("attributes")))
     return page
 
 
@@ -57,17 +58,13 @@ def _size(element: Element | None) -> tuple[int, int] | None:
     return None
 
 
-def _attributes(element: Element) -> dict[str, Any]:
+def _attributes(texts: Mapping[str, str], more: Element | None) -> dict[str, Any]:
     """truncated, occluded and pose where they are given, and the attributes that CVAT writes."""
-    found: dict[str, Any] = {}
-    for name in ("truncated", "occluded"):
-        text = element.findtext(name)
-        if text is not None and text.strip():
-            found[name] = _TRUE.get(text.strip().lower(), text.strip())
-    pose = (element.findtext("pose") or "").strip()
+    found: dict[str, Any] = {name: _TRUE.get(texts[name].lower(), texts[name]) for name in ("truncated", "occluded") if texts.get(name)}
+    pose = texts.get("pose")
     if pose and pose.lower() != "unspecified":
         found["pose"] = pose
-    for attribute in element.iterfind("attributes/attribute"):
+    for attribute in more.findall("attribute") if more is not None else ():
         name, value = (attribute.findtext("name") or "").strip(), (attribute.findtext("value") or "").strip()
         if name:
             found[name] = {"true": True, "false": False}.get(value.lower(), value)
