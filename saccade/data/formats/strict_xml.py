@@ -11,7 +11,8 @@ from saccade.errors import DataError, displayable
 
 DEEPEST = 64
 """Elements within each other."""
-_PIECE = 1 << 16
+_PIECE = 1 << 18
+_SILENT = 64  # pieces without an element: the parser looks at an unfinished tag anew with every piece
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,200}?\bencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _ENCODING = re.compile(
     r"utf-?8|utf-?16(-?[lb]e)?|(us-)?ascii|iso-?8859-?\d+|latin-?1|windows-?\d+|cp\d+|gb\w{1,6}|big5|shift[_-]?jis|euc[_-]\w{2}|koi8-\w", re.IGNORECASE
@@ -23,7 +24,7 @@ def parse(data: bytes, where: str) -> Element:
     """The root element of a document with all that is in it.
 
     Raises DataError ANN-XML for what no label file needs (a DOCTYPE or any other declaration, which is refused before anything is
-    parsed; more than 64 elements within each other), ANN-UNREADABLE for what is not well-formed.
+    parsed; more than 64 elements within each other; 16 million characters without one), ANN-UNREADABLE for what is not well-formed.
 
     >>> parse(b"<a><b c='1'>x</b></a>", "a.xml")[0].attrib
     {'c': '1'}
@@ -67,7 +68,7 @@ def children(data: bytes, where: str) -> Iterator[Element]:
 def _events(text: str, where: str) -> Iterator[tuple[str, Element, int]]:
     """(start or end, element, its depth from 1) one after another."""
     parser: Any = XMLPullParser(("start", "end"))
-    depth = 0
+    depth = silent = 0
     for first in range(0, len(text) + 1, _PIECE):
         try:
             parser.feed(text[first : first + _PIECE])  # as text: the encoding that the document declares is not looked at again
@@ -76,6 +77,9 @@ def _events(text: str, where: str) -> Iterator[tuple[str, Element, int]]:
             events = list(parser.read_events())
         except ParseError as error:
             raise DataError("ANN-UNREADABLE", str(error), where=where) from error
+        silent = 0 if events else silent + 1
+        if silent > _SILENT:
+            raise DataError("ANN-XML", f"{_SILENT * _PIECE:,} characters without an element", where=where)
         for event, element in events:
             opens = event == "start"
             depth += opens
@@ -106,7 +110,7 @@ def _decoded(data: bytes, where: str) -> str:
         encoding = "utf-16-le" if data[0] else "utf-16-be"
     else:
         encoding = declared[1].decode("ascii") if declared else "utf-8"
-        encoding = "utf-8" if data[:3] == b"\xef\xbb\xbf" or encoding.lower().startswith("utf") else encoding
+        encoding = "utf-8" if data[:3] == b"\xef\xbb\xbf" or encoding.lower().startswith(("utf-16", "utf16")) else encoding
     if not _ENCODING.fullmatch(encoding):
         raise DataError("ANN-UNREADABLE", f"the encoding {encoding}", where=where, fix="save it as UTF-8")
     try:
