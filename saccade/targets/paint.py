@@ -67,7 +67,7 @@ class Canvas:
         seen, a_px, b_px = cv2.clipLine((-64, -64, self.width + 128, self.height + 128), _pixel(a), _pixel(b))
         if not seen:
             return
-        pieces = max(1, int(np.hypot(b_px[0] - a_px[0], b_px[1] - a_px[1]) / (4 * self.line + 2))) if dashed else 1
+        pieces = max(1, int(np.hypot(b_px[0] - a_px[0], b_px[1] - a_px[1]) / (7 * self.line + 4))) if dashed else 1
         marks = np.linspace(a_px, b_px, 2 * pieces if dashed else 2)
         for start, end in zip(marks[0::2], marks[1::2], strict=True):
             cv2.line(self.pixels, _pixel(start), _pixel(end), colour, self.line, cv2.LINE_AA)
