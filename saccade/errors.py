@@ -95,6 +95,7 @@ CODES: dict[str, Code] = {
     "ANN-ORIGIN": Code("note", "corners are counted from 0, where Pascal VOC counts from 1, and are taken as they are", "nothing to do, if that is meant"),
     "ANN-CAMERA": Code("error", "the calibration of the camera is missing or cannot be read", "restore the file; the image is skipped meanwhile"),
     "ANN-SPACE": Code("error", "a box in space has a number that is not finite, or no size", "correct it; the image is skipped meanwhile"),
+    "ANN-SEQ": Code("error", "a sequence cannot be used", "give every frame the same numbers, and every frame one tag; it is skipped meanwhile"),
     "ANN-UNLISTED": Code("note", "images that the table does not list are left out", "list them if they are labelled"),
     "MAP-ORPHAN": Code("warn", "a mask or second picture has no image and is left out", "give it the name of its image, or remove it"),
     "MAP-PAGES": Code("error", "the picture that holds the labels is a stack of pages", "write each page as a picture of its own; volumes are not read"),

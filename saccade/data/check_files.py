@@ -123,6 +123,9 @@ def _with_truth(found: Finding, record: Record, dataset: ImageDataset, depth: De
 
 def _stored(record: Record, dataset: ImageDataset, depth: Depth) -> Finding:
     pixels = dataset.arrays[record.path.name][record.index]
+    if len(pixels.shape) != 3:  # a sequence: as long and as wide as it is
+        shape = dataset.stored(record).shape if depth.pixels else pixels.shape
+        return Finding(dataset.content(record), (max(shape[0], SMALLEST), max(shape[1], SMALLEST)), shape[-1])
     copy = tiny(pixels) if depth.copies else None
     return Finding(dataset.content(record), pixels.shape[:2], pixels.shape[2], copy)
 

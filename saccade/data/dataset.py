@@ -26,7 +26,7 @@ class ImageDataset:
     """Images with their labels, as one of the formats found them. Reading is safe from several threads.
 
     reason: why this layout was chosen, in one line. channels: 1 or 3, what `read` gives. value_range: the raw values
-    (black, white) of images of more than 8 bits. arrays: the pictures (n, h, w, c) of files of many, held once.
+    (black, white) of images of more than 8 bits. arrays: the pictures (n, h, w, c) of files of many, held once, or the sequences (T, D) of one.
     stamps: size and time of each file when it was checked; a file that has changed since is refused. contents: what was seen
     then in the truths that stay in files, in numbers (`data.contents`), by record id and head.
     """
@@ -41,7 +41,7 @@ class ImageDataset:
     value_range: tuple[float, float] | None = None
     max_pixels: int = MAX_PIXELS
     problems: tuple[Problem, ...] = ()
-    arrays: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    arrays: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     stamps: Mapping[str, Stamp] = field(default_factory=dict, repr=False, compare=False)
     contents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False, compare=False)
 
@@ -66,7 +66,8 @@ class ImageDataset:
         """(h, w) of the whole image of record i after EXIF: as checked, else from its header. Raises DataError when that cannot be read."""
         record = self.records[i]
         if record.index is not None:
-            h, w = self.arrays[record.path.name][record.index].shape[:2]
+            shape = self.arrays[record.path.name][record.index].shape
+            h, w = shape[-3:-1] if len(shape) > 2 else shape  # (H, W, C), (T, H, W, C); of features (T, D)
             return int(h), int(w)
         return record.size if record.size is not None and record.id in self.stamps else header(record.path, max_pixels=self.max_pixels).size
 
@@ -75,8 +76,11 @@ class ImageDataset:
         return {head: target.load() if isinstance(target, Stored) else target for head, target in self.records[i].targets.items()}
 
     def stored(self, record: Record) -> np.ndarray:
-        """The pixels (H, W, C) uint8 of one picture of many, in the data set's channels; not to be written to."""
+        """The pixels (H, W, C) uint8 of one picture of many, in the data set's channels; not to be written to. Of a sequence its
+        features (T, D) float32, or its frames (T, H, W, C)."""
         pixels = self.arrays[record.path.name][record.index]
+        if len(pixels.shape) != 3:
+            return pixels.load() if isinstance(pixels, Stored) else pixels
         if pixels.shape[2] == self.channels:
             return pixels
         if self.channels == 3:

@@ -123,7 +123,7 @@ def _channels(found: Found) -> int:
     """The most common number of channels among a few images spread over the set; 3 when none can be read."""
     seen: Counter[int] = Counter()
     for array in found.arrays.values():
-        seen[array.shape[3]] += len(array)
+        seen[array[0].shape[-1] if isinstance(array, list) else array.shape[3]] += len(array)
     for record in () if seen else found.records[:: max(1, len(found.records) // _PEEKS)][:_PEEKS]:
         try:
             seen[header(record.path).channels] += 1

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from saccade.data.dataset import ImageDataset
 from saccade.data.formats import (
     coco,
+    coco_save,
     createml,
     cvat,
     cvat_save,
@@ -20,6 +21,8 @@ from saccade.data.formats import (
     dots,
     folder,
     folder_write,
+    graphs,
+    graphs_write,
     idx,
     idx_write,
     images,
@@ -34,6 +37,8 @@ from saccade.data.formats import (
     masks_write,
     pairs,
     pairs_write,
+    sequences,
+    sequences_write,
     table,
     table_write,
     voc,
@@ -71,7 +76,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             save=table_write.save,
             holds=table_write.HOLDS,
         ),
-        "coco": Format(coco.detect, coco.load, "COCO JSON (images, annotations, categories)"),
+        "coco": Format(coco.detect, coco.load, "COCO JSON (images, annotations, categories)", save=coco_save.save, holds=coco_save.HOLDS),
         "label_studio": Format(
             label_studio.detect, label_studio.load, "a JSON export of Label Studio", save=label_studio_write.save, holds=label_studio_write.HOLDS
         ),
@@ -90,6 +95,12 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         ),
         "yolo": Format(
             yolo.detect, yolo.load, "YOLO text files (images/ and labels/, data.yaml, obj.names, classes.txt)", save=yolo_save.save, holds=yolo_save.HOLDS
+        ),
+        "sequences": Format(
+            sequences.detect, sequences.load, "sequences as JSON lines (id, frames, tags)", save=sequences_write.save, holds=sequences_write.HOLDS
+        ),
+        "graphs": Format(
+            graphs.detect, graphs.load, "scene graphs, regions or captions as JSON lines (image, objects)", save=graphs_write.save, holds=graphs_write.HOLDS
         ),
         "idx": Format(
             idx.detect, idx.load, "IDX files in pairs (train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz)", save=idx_write.save, holds=idx_write.HOLDS

@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from saccade.core import EMPTY, LabelSpace, Record
 from saccade.data.formats.lookup import Lookup
@@ -239,6 +237,6 @@ class Found(NamedTuple):
     spaces: Mapping[str, LabelSpace]
     reason: str
     problems: Sequence[Problem] = ()
-    arrays: Mapping[str, np.ndarray] = EMPTY
+    arrays: Mapping[str, Any] = EMPTY  # file name -> (n, h, w, c), or a list of sequences: (T, D) arrays, or clips
     grouped: bool = False  # the wish for a group was a column's name
     root: Path | None = None  # where the ids of the records begin, when that is not the folder of the file that was given

@@ -1,4 +1,4 @@
-"""Truths that stay in picture files until they are needed: class masks, id maps, a mask an object, dots, depth, second pictures.
+"""Truths that stay in picture files until they are needed: class masks, id maps, a mask an object, dots, depth, second pictures; and clips.
 
 Every file is read by `read_samples` and `read_image`, with their limits and codes; a palette's indices are never turned into colours.
 """
@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from saccade.data.image import MAX_PIXELS, Samples, read_image, read_samples
+from saccade.data.image import MAX_PIXELS, Samples, content_hash, header, read_image, read_samples
 from saccade.errors import DataError
 from saccade.ops.masks import runs_from_mask, tight_box
 from saccade.targets import Boxes, DepthMap, ImageTarget, Instances, Points, SegmentationMap
@@ -284,3 +284,35 @@ def from_ids(ids: np.ndarray, classes: Sequence[int]) -> Instances:
 def plain_boxes(boxes: Sequence[Sequence[float]], classes: Sequence[int]) -> Boxes:
     """Boxes with nothing but corners and classes."""
     return Boxes(torch.tensor([list(box) for box in boxes], dtype=torch.float64).reshape(-1, 4), torch.tensor(list(classes), dtype=torch.int64))
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Pictures of one size that follow each other; stands where the array of a sequence does. `load` gives (T, H, W, C) uint8 or float32."""
+
+    files: tuple[Path, ...]
+    max_pixels: int = field(default=MAX_PIXELS, compare=False)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return self.files
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(T, H, W, C) by the header of the first picture."""
+        first = header(self.files[0], max_pixels=self.max_pixels)
+        return len(self.files), *first.size, first.channels
+
+    def load(self) -> np.ndarray:
+        """Raises DataError as `read_image` does, and ANN-SEQ when the sizes differ."""
+        shape = self.shape
+        frames = [read_image(path, channels=shape[3], max_pixels=self.max_pixels).pixels for path in self.files]
+        for path, frame in zip(self.files, frames, strict=True):
+            if frame.shape != shape[1:]:
+                got = f"{frame.shape[1]} x {frame.shape[0]} pixels, the first frame has {shape[2]} x {shape[1]}"
+                raise DataError("ANN-SEQ", got, where=str(path))
+        return np.stack(frames)
+
+    def tobytes(self) -> bytes:
+        """What the content of the clip is known by."""
+        return "".join(content_hash(path) for path in self.files).encode()
