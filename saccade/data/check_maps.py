@@ -52,8 +52,9 @@ def segmentation(target: SegmentationMap, size: Size, space: LabelSpace | None) 
 
 def instances(target: Instances, size: Size) -> list[Problem]:
     """MAP-SIZE, MASK-OUT, MASK-EMPTY and MASK-BOX (the box drawn around the mask is not the object's)."""
-    problems = plane(target.size, size, "masks")
-    n = len(target)
+    problems, n = plane(target.size, size, "masks"), len(target)
+    if problems:
+        return problems
     if target.ids is not None:
         ids = target.ids.numpy()
         problems += plane((ids.shape[0], ids.shape[1]), target.size, "id map") if tuple(ids.shape) != tuple(target.size) else []
@@ -96,6 +97,8 @@ def fits(shape: Runs | Polygons) -> bool:
 
 
 def _wrong(shape: Runs | Polygons, size: Size) -> str:
+    if isinstance(shape, Runs) and int(shape.counts.min(initial=0)) < 0:
+        return f"a run of {int(shape.counts.min())} pixels"
     if shape.size != size or isinstance(shape, Polygons):
         return f"a mask for {shape.size[1]} x {shape.size[0]} among masks for {size[1]} x {size[0]}"
     return f"{int(shape.counts.sum()):,} pixels in runs, {shape.size[1]} x {shape.size[0]} = {shape.size[0] * shape.size[1]:,} in the plane"

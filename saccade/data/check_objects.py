@@ -95,7 +95,7 @@ def _objects(seen: Sequence[Seen], head: str, own: Sequence[str], root: str) -> 
     if not known or not empty:
         return []
     if len(empty) == len(known):
-        return [Problem("OBJ-NONE", root, f"{len(known):,} images, {head}")]
+        return [Problem("OBJ-NONE", root, f"{len(known):,} images, {head}")] if head != "map" else []  # CLS-ONE says it of maps
     what = {"labels": "images have none of the labels", "map": "maps have one class alone"}.get(head, "images have no object")
     return [share("OBJ-EMPTY", empty[0].id, len(empty), len(known), what)]
 

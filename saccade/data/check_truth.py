@@ -61,15 +61,17 @@ def look(record: Record, size: Size, dataset: ImageDataset, pixels: bool = True)
         except DataError as error:
             problems += _placed([error.problem()], record, place)
             continue
-        own, space = _own(target, size, dataset.spaces.get(head)), dataset.spaces.get(head)
-        frame = box_record(target)
+        space, frame = dataset.spaces.get(head), box_record(target)
+        own = _own(target, size, space)
         if isinstance(target, Boxes) and len(record.targets) == 1:  # with masks or key points two objects may share a box
             own += check_boxes.copies(target, space)
         if frame is not None and not any(frame.xyxy is other or torch.equal(frame.xyxy, other) for other in known):
             known.append(frame.xyxy)
-            own += check_boxes.boxes(frame, size, space)
+            framed = check_boxes.boxes(frame, size, space)
+            unsound = any(problem.severity == "error" for problem in framed)  # then nothing can be compared with the boxes
+            own = framed + [problem for problem in own if not (unsound and problem.code in ("MASK-BOX", "KEY-BOX"))]
         after, cuts = check_boxes.cut(target, size)
-        if cuts and not stored and not any(problem.code == "ANN-BOX-OUT" for problem in own):
+        if cuts and not stored and not any(problem.severity == "error" for problem in own):
             mended[head], target = after, after
             own += cuts
         problems += _placed(own, record, place)

@@ -7,13 +7,16 @@ from itertools import pairwise
 from pathlib import Path
 
 from saccade.data.statistics import Histogram
+from saccade.report.page import paragraph
 from saccade.report.plots import BLUE, FAINT, new_figure, plain, save
 
 
 def distribution(values: Histogram | None, folder: Path, name: str, title: str, unit: str) -> str:
-    """A bar for each bin with the median as a line; "" without values."""
+    """A bar for each bin with the median as a line; a sentence where all values are one, "" without any."""
     if values is None:
         return ""
+    if values.quartiles[0] == values.quartiles[4]:
+        return paragraph(f"{title}: {values.quartiles[0]:.6g} {unit} in all {sum(values.counts):,}.")
     figure, axes = new_figure()
     edges, counts = values.edges, values.counts
     axes.bar(edges[:-1], counts, width=[b - a for a, b in pairwise(edges)], align="edge", color=BLUE, linewidth=0)

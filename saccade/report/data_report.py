@@ -92,7 +92,7 @@ def _head(report: CheckReport, head: str, own: HeadStatistics, folder: Path) -> 
     space = report.dataset.spaces.get(head)
     names = [] if space is None else list(space.names)
     inner = _classes(head, names, own, folder) if names else ""
-    drawn = [data_plots.distribution(own.per_image, folder, f"{head}_per_image", f"{NOUNS[head][1]} an image", "number")]
+    drawn = [data_plots.distribution(own.per_image, folder, f"{head}_per_image", f"{NOUNS[head][1].capitalize()} an image", "number")]
     if own.boxes is not None:
         share = "root of the share of the image's area"
         drawn += [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +28,16 @@ def pictures(root: Path, n: int, size: tuple[int, int] = (48, 64)) -> Path:
     """n different colour pictures of a size (h, w): `0.png`, `1.png` ..."""
     root.mkdir(parents=True, exist_ok=True)
     for i in range(n):
-        small = np.random.default_rng(i + 1).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-        Image.fromarray(small).resize(size[::-1], Image.Resampling.BICUBIC).save(root / f"{i}.png")
+        (root / f"{i}.png").write_bytes(_picture(i, size))
     return root
+
+
+@cache
+def _picture(i: int, size: tuple[int, int]) -> bytes:
+    small = np.random.default_rng(i + 1).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(small).resize(size[::-1], Image.Resampling.BICUBIC).save(out, "PNG")
+    return out.getvalue()
 
 
 def boxes(*rows: Sequence[float], **more: Any) -> Boxes:
