@@ -79,6 +79,7 @@ def _targets(g: np.random.Generator, size, classes, heads, extras, runs, whole, 
     targets: dict[str, Any] = {"boxes": boxes, "instances": Instances(boxes, size, tuple(shapes))}
     if "keypoints" in heads:
         visible = g.integers(0, 3, (n, len(JOINTS))).astype(np.uint8)
+        visible[:, 0] |= visible.max(1) == 0  # at least one is labelled
         xy = xyxy[:, None, :2] + g.uniform(0, 1, (n, len(JOINTS), 2)) * (xyxy[:, None, 2:] - xyxy[:, None, :2])
         xy = np.where(visible[..., None] > 0, np.round(xy) if whole else xy, 0.0)
         targets["keypoints"] = Keypoints(torch.from_numpy(xy), torch.from_numpy(visible), boxes, pairs=PAIRS)

@@ -155,7 +155,8 @@ def _points(entry: dict[str, Any], where: str, file: CocoFile) -> tuple[tuple[st
 def _kind(file: CocoFile) -> Kind:
     """What the annotations are, by a sample of them; by the file's name where there are none."""
     rows = file.annotations
-    keys = {key for row in rows[:: max(1, len(rows) // 500)] for key, value in row.items() if value not in (None, [], {})}
+    sample = rows[:: max(1, len(rows) // 500)]
+    keys = {key for row in sample for key, value in row.items() if key in ("bbox", "segmentation") or value not in (None, [], {})}
     name = file.path.rpartition("/")[2].lower()
     if "segments_info" in keys or (not rows and "panoptic" in name):
         return "panoptic"

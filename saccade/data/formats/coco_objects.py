@@ -119,7 +119,8 @@ class Reader:
         kinds = set(map(type, held))
         area = np.array(held if kinds <= {int, float} else [number(v) for v in held], dtype=np.float64)
         sides = xyxy[:, 2:] - xyxy[:, :2]
-        most = sides[:, 0] * sides[:, 1] * 1.01 + sides.sum(1) + 1  # pixels at the edge count whole
+        with np.errstate(over="ignore"):
+            most = sides[:, 0] * sides[:, 1] * 1.01 + sides.sum(1) + 1  # pixels at the edge count whole
         wrong = ~((area > 0) & (area <= most)) & (sides > 0).all(1)
         if type(None) in kinds:
             wrong &= np.array([value is not None for value in held], bool)
@@ -249,14 +250,14 @@ def keypoint_space(files: Sequence[CocoFile], names: tuple[str, ...]) -> LabelSp
 
 
 def _points(reader: Reader, crowd: np.ndarray | None, space: LabelSpace) -> list[np.ndarray | None] | None:
-    """(K, 3) x, y, visible for each row, None for crowds and rows without; None when no row has any."""
+    """(K, 3) x, y, visible for each row, None for rows without and crowds with none labelled; None when no row has any."""
     held = column(reader.rows, "keypoints")
     if not any(held) or not space.keypoints:
         return None
     own: dict[Any, list[int]] = {c.id: [space.keypoints.index(name) for name in c.keypoints] for c in reader.file.categories}
     found: list[np.ndarray | None] = [None] * len(held)
     for row, value in enumerate(held):
-        if value in (None, []) or not reader.kept[row] or (crowd is not None and crowd[row]):
+        if value in (None, []) or not reader.kept[row]:
             continue
         places = own.get(reader.rows[row].get("category_id"), [])
         if not isinstance(value, list) or not {type(v) for v in value} <= {int, float}:
@@ -269,5 +270,5 @@ def _points(reader: Reader, crowd: np.ndarray | None, space: LabelSpace) -> list
             if not np.isin(table[:, 2], (0, 1, 2)).all():
                 reader.tell(row, "ANN-FIELD", f"visibilities {sorted(set(table[:, 2].tolist()))[:5]}, expected 0, 1 and 2")
             table[table[:, 2] == 0] = 0.0
-            found[row] = table
+            found[row] = table if crowd is None or not crowd[row] or table.any() else None
     return found
