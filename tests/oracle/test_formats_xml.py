@@ -38,6 +38,7 @@ HOSTILE = {
     "two million levels": b"<a>" * 2_000_000,
     "levels closed again": b"<a>" * 60_000 + b"</a>" * 60_000,
     "an attribute of ten megabytes, not closed": b'<a b="' + b"x" * 10_000_000,
+    "an attribute of thirty megabytes": b"<a>" + b" " * 70_000 + b'<c d="' + b"x" * 30_000_000 + b'"/></a>',
     "no element": b" " * 5_000_000,
     "text only": b"x" * 5_000_000,
 }

@@ -11,8 +11,8 @@ from saccade.errors import DataError, displayable
 
 DEEPEST = 64
 """Elements within each other."""
-_PIECE = 1 << 18
-_SILENT = 64  # pieces without an element: the parser looks at an unfinished tag anew with every piece
+_PIECE = 1 << 16
+_SILENT = 1 << 24  # characters without an element
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,200}?\bencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _ENCODING = re.compile(
     r"utf-?8|utf-?16(-?[lb]e)?|(us-)?ascii|iso-?8859-?\d+|latin-?1|windows-?\d+|cp\d+|gb\w{1,6}|big5|shift[_-]?jis|euc[_-]\w{2}|koi8-\w", re.IGNORECASE
@@ -68,18 +68,20 @@ def children(data: bytes, where: str) -> Iterator[Element]:
 def _events(text: str, where: str) -> Iterator[tuple[str, Element, int]]:
     """(start or end, element, its depth from 1) one after another."""
     parser: Any = XMLPullParser(("start", "end"))
-    depth = silent = 0
-    for first in range(0, len(text) + 1, _PIECE):
+    depth = first = silent = 0
+    while first <= len(text):
+        last = first + min(max(_PIECE, silent), 64 * _PIECE)  # longer and longer pieces: the parser looks at an unfinished tag anew with each
         try:
-            parser.feed(text[first : first + _PIECE])  # as text: the encoding that the document declares is not looked at again
-            if first + _PIECE > len(text):
+            parser.feed(text[first:last])  # as text: the encoding that the document declares is not looked at again
+            if last > len(text):
                 parser.close()
             events = list(parser.read_events())
         except ParseError as error:
             raise DataError("ANN-UNREADABLE", str(error), where=where) from error
-        silent = 0 if events else silent + 1
+        silent = 0 if events else silent + last - first
+        first = last
         if silent > _SILENT:
-            raise DataError("ANN-XML", f"{_SILENT * _PIECE:,} characters without an element", where=where)
+            raise DataError("ANN-XML", f"more than {_SILENT:,} characters without an element", where=where)
         for event, element in events:
             opens = event == "start"
             depth += opens
