@@ -12,12 +12,12 @@ import torch
 from saccade.core import Batch, Meta
 from saccade.data import augment_geometry, mosaic
 from saccade.data.augment import Draws, Policy, composed, draw, uniforms
-from saccade.data.augment_pixels import SCALE, chance, coloured, finish
+from saccade.data.augment_pixels import SCALE, chance, coloured, finish, unfinished
 from saccade.data.degrade import Degrade
 from saccade.data.preprocess import SHRINKS, Preprocess
 from saccade.data.visible import objects_of, seen
-from saccade.data.warp import centred, moved, scales
 from saccade.ops.geometry import Geometry
+from saccade.ops.resample import centred, moved, scales
 from saccade.targets import ImageTarget
 from saccade.targets.rows import KEPT
 
@@ -116,7 +116,7 @@ class Inputs:
         matrices = composed(drawn.matrices, np.stack([self._fit(sample.read).matrix for sample in samples]))
         simple = drawn.matrices.shape[1] == 2 and drawn.bends is None and drawn.windows is None and not policy.mosaic
         quick = ~(np.minimum(*scales(matrices)) < SHRINKS) if simple else np.zeros(len(samples), dtype=bool)
-        indexed, colours = centred(matrices), drawn.colours.astype(np.float32)
+        indexed, colours, later = centred(matrices), drawn.colours.astype(np.float32), unfinished(drawn)
         placed = []
         for i, sample in enumerate(samples):
             if policy.mosaic and u[i, 36] < policy.mosaic:
@@ -133,7 +133,7 @@ class Inputs:
             h, w = found.pixels.shape[:2]
             whole = out[i].shape[:2] == (h, w)
             goal = out[i] if whole else np.empty(found.pixels.shape, np.float32)
-            coloured(found.pixels, colours[i], preprocess.white(found.pixels), goal)
+            coloured(found.pixels, colours[i], preprocess.white(found.pixels), goal, last=not later[i])
             if not whole:
                 out[i, :h, :w] = goal
         return placed

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
 from typing import Any, Literal, Self
 
 import cv2
@@ -13,16 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saccade.data.warp import bent, centred, grouped, local_scales, moved
 from saccade.data.whiten import Whitening
 from saccade.errors import ModelError, nearest, unknown_name
 from saccade.ops.geometry import Geometry
+from saccade.ops.resample import placed, shrunk
 
 cv2.setNumThreads(1)  # the loader's threads work on different images; more of them on one image only get in their way
 
 Mode = Literal["stretch", "letterbox", "cover", "pad"]
 MULTIPLE = 32  # pixels: a batch of padded inputs is as large as its largest, rounded up to so many
-SHRINKS = 0.6  # below this scale a bilinear warp would alias: the picture is reduced by its area average first
 EXPECTED = {"size": "two whole numbers (h, w) above 0", "channels": "a whole number above 0", "fill": "0 to 1", "value_range": "two numbers, the smaller first"}
 
 
@@ -98,10 +96,7 @@ class Preprocess:
 
         zoom: how many times more pixels a side are to be left, for an input that may be a part of the picture.
         """
-        h, w = pixels.shape[:2]
-        least = self.reading(zoom)
-        factor = max(least[0] / h, least[1] / w)
-        return pixels if factor >= 1 else resized(pixels, (max(least[0], round(h * factor)), max(least[1], round(w * factor))))
+        return shrunk(pixels, self.reading(zoom))
 
     def reading(self, zoom: float = 1.0) -> tuple[int, int]:
         """(h, w) below which a picture need not be read."""
@@ -134,21 +129,7 @@ class Preprocess:
 
     def placed(self, pixels: np.ndarray, geometry: Geometry, border: int = cv2.BORDER_CONSTANT) -> np.ndarray:
         """`warp` of a picture that was shrunk to its use already: (geometry.size, C) of the pixels' own type."""
-        h, w = pixels.shape[:2]
-        fill = self.white(pixels) * self.fill
-        if geometry.affine and (extent := _resize_only(geometry, (h, w))):
-            out = resized(pixels, extent)
-            if extent != geometry.size:
-                below, right = geometry.size[0] - extent[0], geometry.size[1] - extent[1]
-                out = np.pad(out, ((0, below), (0, right), (0, 0)), constant_values=np.asarray(fill).astype(out.dtype))
-            return out
-        across, down = local_scales(geometry)
-        fewer = (max(1, round(h * down)) if down < SHRINKS else h, max(1, round(w * across)) if across < SHRINKS else w)
-        if fewer != (h, w):
-            geometry, pixels = Geometry.resize(fewer, (h, w)).then(geometry), resized(pixels, fewer)
-        if geometry.bend is not None:
-            return bent(pixels, geometry, border, fill)
-        return moved(pixels, centred(geometry.matrix), geometry.size, border, fill)
+        return placed(pixels, geometry, border, self.white(pixels) * self.fill)
 
     @staticmethod
     def white(pixels: np.ndarray) -> float:
@@ -178,28 +159,6 @@ class Preprocess:
         if given.get("whitening") is not None:
             given["whitening"] = Whitening.from_dict(given["whitening"])
         return cls(**given)
-
-
-def _resize_only(geometry: Geometry, source: tuple[int, int]) -> tuple[int, int] | None:
-    """The (h, w) at the top left of the target that the whole source is scaled to, when that is all the geometry does; else None."""
-    h, w = source
-    extent = round(h * float(geometry.matrix[1, 1])), round(w * float(geometry.matrix[0, 0]))
-    if min(extent) < 1 or extent[0] > geometry.size[0] or extent[1] > geometry.size[1]:
-        return None
-    return extent if np.abs(geometry.matrix - Geometry.resize(source, extent).matrix).max() <= 1e-9 else None
-
-
-def resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W, C) -> (*size, C): area average along an axis that shrinks, bilinear along one that grows.
-
-    >>> resized(np.array([[[0], [255]], [[255], [0]]], np.uint8), (4, 1)).ravel().tolist()
-    [128, 128, 128, 128]
-    """
-    fewer = (min(size[0], pixels.shape[0]), min(size[1], pixels.shape[1]))
-    for target, how in ((fewer, cv2.INTER_AREA), (size, cv2.INTER_LINEAR)):
-        if pixels.shape[:2] != target:
-            pixels = grouped(partial(cv2.resize, dsize=target[::-1], interpolation=how), pixels, target)
-    return pixels
 
 
 def _whole(value: object) -> bool:

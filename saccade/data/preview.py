@@ -12,9 +12,10 @@ from saccade.core import Batch, Dataset, LabelSpace
 from saccade.data.augment import Policy
 from saccade.data.degrade import Degrade
 from saccade.data.loader import Loader
-from saccade.data.preprocess import Preprocess, resized
+from saccade.data.preprocess import Preprocess
 from saccade.errors import DataError
 from saccade.ops.geometry import Geometry
+from saccade.ops.resample import resized
 
 MOST = 400  # pixels of the longer side of a tile: larger ones are reduced, once the truths are drawn
 VERSIONS = 3  # changed ones, beside the one that is evaluated on

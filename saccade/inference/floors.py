@@ -9,11 +9,11 @@ import numpy as np
 
 from saccade.classic.floors import LARGEST, SIDE, Clock, Floor, floors
 from saccade.core import Dataset, LabelSpace
-from saccade.data.preprocess import resized
 from saccade.errors import DataError
 from saccade.inference.evaluate import Evaluation
 from saccade.metrics import bootstrap, paired
 from saccade.metrics.classification import Classification
+from saccade.ops.resample import resized
 
 READING = 0.3  # share of the time that reading the training images may take, and again the others
 

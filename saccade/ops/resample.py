@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import cv2
 import numpy as np
 
 from saccade.ops.geometry import Geometry
 
-_SHRINKS = 0.6  # below this scale a bilinear warp would alias: the picture is reduced by its area average first
-_CHANNELS = 4  # as many as OpenCV warps at once
+SHRINKS = 0.6  # below this scale a bilinear warp would alias: the picture is reduced by its area average first
+_CHANNELS = 4  # as many as OpenCV takes a border value for
 _SIDE = 32_766  # pixels that OpenCV's tables of places hold
 
 
@@ -74,29 +77,79 @@ def covered(size: tuple[int, int], geometry: Geometry) -> np.ndarray:
 
 
 def smooth(pixels: np.ndarray, geometry: Geometry, fill: float = np.nan) -> np.ndarray:
-    """(H, W, C) float32 -> (h, w, C) float32: one resize where that is all (area average along an axis that shrinks, bilinear along one
-    that grows), else one bilinear warp, reduced by the area average first where it shrinks; `fill` where nothing is seen.
+    """(H, W, C) float32 -> (h, w, C) float32: resampled like a network's input whose size is the target's (`shrunk`, then `placed`), `fill` outside.
 
     Values at the source's edge are continued to the edge of its outermost pixels. Raises numpy.linalg.LinAlgError when the matrix is singular.
     """
-    size = (pixels.shape[0], pixels.shape[1])
     if not pixels.size or not geometry.size[0] * geometry.size[1]:
         return np.full((*geometry.size, pixels.shape[2]), fill, np.float32)
-    if geometry.affine and np.allclose(geometry.matrix, Geometry.resize(size, geometry.size).matrix, rtol=0, atol=1e-9):
-        return resized(pixels, geometry.size)
-    seen = covered(size, geometry)
-    across, down = local_scales(geometry)
-    fewer = (max(1, round(size[0] * down)) if down < _SHRINKS else size[0], max(1, round(size[1] * across)) if across < _SHRINKS else size[1])
-    if fewer != size:
-        geometry, pixels = Geometry.resize(fewer, size).then(geometry), resized(pixels, fewer)
-    x, y = (np.clip(values - 0.5, -1, side).astype(np.float32) for values, side in zip(sources(geometry), pixels.shape[1::-1], strict=True))
-    parts = [
-        cv2.remap(np.ascontiguousarray(pixels[..., i : i + _CHANNELS]), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).reshape(*geometry.size, -1)
-        for i in range(0, pixels.shape[2], _CHANNELS)
-    ]
-    out = np.concatenate(parts, axis=2)
-    out[~seen] = fill
+    size, smaller = (pixels.shape[0], pixels.shape[1]), shrunk(pixels, geometry.size)
+    if smaller is not pixels:
+        geometry = Geometry.resize((smaller.shape[0], smaller.shape[1]), size).then(geometry)
+    seen = covered((smaller.shape[0], smaller.shape[1]), geometry)
+    out = placed(smaller, geometry, cv2.BORDER_REPLICATE, fill)
+    if not seen.all():
+        out[~seen] = fill
     return out
+
+
+def shrunk(pixels: np.ndarray, least: tuple[int, int]) -> np.ndarray:
+    """(H, W, C) reduced (area average) until one more reduction would leave fewer pixels than `least` (h, w) a side; itself where it is not larger."""
+    h, w = pixels.shape[:2]
+    factor = max(least[0] / h, least[1] / w)
+    return pixels if factor >= 1 else resized(pixels, (max(least[0], round(h * factor)), max(least[1], round(w * factor))))
+
+
+def placed(pixels: np.ndarray, geometry: Geometry, border: int, fill: float) -> np.ndarray:
+    """(H, W, C) under a geometry, of its own type: one resize where that is all, else one bilinear warp, reduced by its area average first where
+    it shrinks much. border: OpenCV's; fill: what stands outside of a resize, and where the border is BORDER_CONSTANT, in the pixels' own unit."""
+    h, w = pixels.shape[:2]
+    if geometry.affine and (extent := _resize_only(geometry, (h, w))):
+        out = resized(pixels, extent)
+        if extent != geometry.size:
+            below, right = geometry.size[0] - extent[0], geometry.size[1] - extent[1]
+            out = np.pad(out, ((0, below), (0, right), (0, 0)), constant_values=np.asarray(fill).astype(out.dtype))
+        return out
+    across, down = local_scales(geometry)
+    fewer = (max(1, round(h * down)) if down < SHRINKS else h, max(1, round(w * across)) if across < SHRINKS else w)
+    if fewer != (h, w):
+        geometry, pixels = Geometry.resize(fewer, (h, w)).then(geometry), resized(pixels, fewer)
+    if geometry.bend is not None:
+        return bent(pixels, geometry, border, fill)
+    return moved(pixels, centred(geometry.matrix), geometry.size, border, fill)
+
+
+def _resize_only(geometry: Geometry, source: tuple[int, int]) -> tuple[int, int] | None:
+    """The (h, w) at the top left of the target that the whole source is scaled to, when that is all the geometry does; else None."""
+    h, w = source
+    extent = round(h * float(geometry.matrix[1, 1])), round(w * float(geometry.matrix[0, 0]))
+    if min(extent) < 1 or extent[0] > geometry.size[0] or extent[1] > geometry.size[1]:
+        return None
+    return extent if np.abs(geometry.matrix - Geometry.resize(source, extent).matrix).max() <= 1e-9 else None
+
+
+def moved(pixels: np.ndarray, matrix: np.ndarray, size: tuple[int, int], border: int, fill: float) -> np.ndarray:
+    """(H, W, C) -> (*size, C): one bilinear warp by a matrix on pixel indices (see `centred`), affine (2, 3) or projective (3, 3).
+
+    fill: what stands outside when the border is BORDER_CONSTANT, in the pixels' own unit.
+    """
+    call = cv2.warpAffine if len(matrix) == 2 else cv2.warpPerspective
+    return grouped(lambda part: call(part, matrix, size[::-1], flags=cv2.INTER_LINEAR, borderMode=border, borderValue=(fill,) * 4), pixels, size)
+
+
+def bent(pixels: np.ndarray, geometry: Geometry, border: int, fill: float) -> np.ndarray:
+    """(H, W, C) -> (*geometry.size, C): one bilinear sampling at the places that every target pixel's centre comes from."""
+    x, y = ((values - 0.5).astype(np.float32) for values in sources(geometry))
+    return grouped(lambda part: cv2.remap(part, x, y, cv2.INTER_LINEAR, borderMode=border, borderValue=(fill,) * 4), pixels, geometry.size)
+
+
+def grouped(call: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """What a call of OpenCV makes of (H, W, C) pixels, (*size, C), four channels at a time."""
+    depth = pixels.shape[2]
+    if depth <= _CHANNELS:
+        return call(pixels).reshape(*size, depth)
+    parts = [call(np.ascontiguousarray(pixels[..., i : i + _CHANNELS])).reshape(*size, -1) for i in range(0, depth, _CHANNELS)]
+    return np.concatenate(parts, axis=2)
 
 
 def scales(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -130,9 +183,8 @@ def resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     >>> resized(np.array([[[0], [255]], [[255], [0]]], np.uint8), (4, 1)).ravel().tolist()
     [128, 128, 128, 128]
     """
-    depth = pixels.shape[2]
     fewer = (min(size[0], pixels.shape[0]), min(size[1], pixels.shape[1]))
     for target, how in ((fewer, cv2.INTER_AREA), (size, cv2.INTER_LINEAR)):
         if pixels.shape[:2] != target:
-            pixels = cv2.resize(pixels, target[::-1], interpolation=how).reshape(*target, depth)
+            pixels = grouped(partial(cv2.resize, dsize=target[::-1], interpolation=how), pixels, target)
     return pixels

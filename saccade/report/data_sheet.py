@@ -10,10 +10,10 @@ import numpy as np
 
 from saccade.core import LabelSpace
 from saccade.data.dataset import ImageDataset
-from saccade.data.preprocess import resized
 from saccade.data.stratify import classes_of
 from saccade.errors import DataError
 from saccade.ops.geometry import Geometry
+from saccade.ops.resample import resized
 from saccade.targets import Boxes, Instances
 from saccade.targets.paint import Canvas, colour_of, name_of, of_palette
 

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saccade.data.augment import COLUMNS, YIQ, Policy, composed, default_policy, draw, mirrors_change, uniforms
-from saccade.data.preprocess import Preprocess, resized
+from saccade.data.preprocess import Preprocess
 from saccade.errors import ModelError, UsageError
 from saccade.ops.geometry import Geometry
+from saccade.ops.resample import resized
 
 
 def slow_warp(pixels: np.ndarray, geometry: Geometry, fill: float) -> np.ndarray:

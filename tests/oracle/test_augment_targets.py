@@ -18,10 +18,10 @@ from saccade.data.loader import Loader
 from saccade.data.mosaic import HEADS, quadrants, side_by_side
 from saccade.data.preprocess import Preprocess
 from saccade.data.visible import visible_shares
-from saccade.data.warp import centred, sources
 from saccade.errors import UsageError
 from saccade.ops.geometry import Geometry
 from saccade.ops.masks import Polygons
+from saccade.ops.resample import centred, sources
 from saccade.targets import Boxes, Instances, Keypoints, Points, SegmentationMap
 from tests.oracle.test_augment_geometry import slow_warp
 

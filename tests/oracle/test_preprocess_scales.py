@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from saccade.data.augment import Policy
 from saccade.data.loader import Loader
-from saccade.data.preprocess import Preprocess, resized
-from saccade.data.warp import scales
+from saccade.data.preprocess import Preprocess
 from saccade.errors import ModelError
 from saccade.ops.geometry import Geometry
+from saccade.ops.resample import resized, scales
 from tests.oracle.test_loader_batches import Arrays
 
 
