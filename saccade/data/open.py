@@ -96,6 +96,8 @@ def _recognise(source: Source, wanted: str | None) -> tuple[str, Found]:
         plan = candidate.detect(source)
         if plan is not None:
             return name, candidate.load(source, plan)
+    if source.refusals:
+        raise source.refusals[0]
     if signs:
         signs.refuse("last")
     where = str(source.root / source.only if source.only else source.root)

@@ -44,6 +44,7 @@ SIGNS = {
     "WIDER FACE": {"wider_face_split/wider_face_train_bbx_gt.txt": "0--P/1.jpg\n1\n1 2 2 2 0 0 0 0 0 0\n", "WIDER_train/images/0--P/1.jpg": True},
     "Datumaro JSON": {"annotations/a.json": '{"infos": {}, "categories": {"label": {"labels": []}}, "items": []}', "images/a.png": True},
     "WebDataset": {"shard-000.tar": "x"},
+    "JSON in UTF-16": {"labels.json": '{"images": []}'.encode("utf-16"), "a.jpg": True},
     "HDF5": {"a.h5": b"\x89HDF\r\n\x1a\n"},
     "Parquet": {"a.parquet": "PAR1"},
     "DICOM": {"p/a.dcm": "x", "q/a.dcm": "x"},

@@ -187,7 +187,8 @@ def test_faults_of_the_web_tool_s_files(tmp_path):
     write(tmp_path / "e.xml", '<!DOCTYPE x [<!ENTITY a "b">]>' + begin.format("e.png") + "</annotation>")
     data = open_dataset(tmp_path)
     assert [r.id for r in data.records] == ["c.png"] and len(data.records[0].targets["boxes"]) == 1
-    assert {p.code: p.where for p in data.problems if p.severity == "error"} == {
+    assert codes(data)["ANN-XML"] == "fatal"
+    assert {p.code: p.where for p in data.problems if p.severity in ("error", "fatal")} == {
         "ANN-NUMBER": "a.xml:object[0]",
         "ANN-MASK": "b.xml:object[0]",
         "ANN-FIELD": "d.xml:object[0]",

@@ -1,9 +1,11 @@
 """Folders of small pictures with label files of the JSON tools, for the tests of their formats."""
 
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 SIZE = (40, 30)  # w, h
@@ -12,7 +14,8 @@ SIZE = (40, 30)  # w, h
 def pictures(root: Path, *names: str) -> Path:
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", SIZE, (90, 120, 30)).save(root / name)
+        noise = np.random.default_rng(zlib.crc32(name.encode())).integers(0, 256, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
+        Image.fromarray(noise).save(root / name)
     return root
 
 

@@ -46,7 +46,7 @@ def load(source: Source, plan: Plan) -> Found:
             root = parse(source.content(path), path)
         except DataError as error:
             stem = posixpath.splitext(path)[0]
-            drawn.problems.append(Problem(error.code, error.where, error.got, "error", source.lookup.find(stem) or ""))
+            drawn.problems.append(Problem(error.code, error.where, error.got, None if error.code == "ANN-XML" else "error", source.lookup.find(stem) or ""))
             continue
         stem, folder = posixpath.splitext(posixpath.basename(path))[0], _text(root, "folder")
         stated = size(_number(root, "imagesize/nrows"), _number(root, "imagesize/ncols"))

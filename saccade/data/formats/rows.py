@@ -64,6 +64,8 @@ def parse_rows(data: bytes, where: str) -> Rows:
                     lines.append(reader.line_num)
         except csv.Error as error:
             raise DataError("ANN-UNREADABLE", f"line {reader.line_num}: {error}", where=where, fix="look for a quote that is never closed") from error
+        if cells and any("\n" in cell for cell in cells[-1]) and _open_quote(text, delimiter):
+            raise DataError("ANN-UNREADABLE", f"line {lines[-2] + 1 if len(lines) > 1 else 1}: a quote that is never closed", where=where)
     width = Counter(map(len, cells)).most_common(1)[0][0] if cells else 0
     keep = []
     for i, row in enumerate(cells):
@@ -103,6 +105,16 @@ def safe(cell: str) -> str:
 def plain(cell: str) -> str:
     """A cell as it was before `safe`."""
     return cell[1:] if cell[:1] == "'" and cell.lstrip("'").startswith(_FORMULA) else cell
+
+
+def _open_quote(text: str, delimiter: str) -> bool:
+    """Whether the text ends within quotes."""
+    try:
+        for _ in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
+            pass
+    except csv.Error as error:
+        return "unexpected end" in str(error)
+    return False
 
 
 def _delimiter(text: str) -> str:

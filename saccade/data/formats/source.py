@@ -35,7 +35,7 @@ READ = frozenset(".jpg .jpeg .jpe .jfif .png .apng .webp .bmp .dib .gif .tif .ti
 REFUSED = frozenset(".avif .heic .heif .jp2 .j2k .jxl .tga .ico .psd .pcx .sgi .dds .dcm .exr .hdr".split())
 """Pictures too, which are listed so that each is refused by name."""
 
-LABELS = frozenset(".txt .csv .tsv .json .jsonl .ndjson .xml .yaml .yml".split())
+LABELS = frozenset(".txt .csv .tsv .token .json .jsonl .ndjson .xml .yaml .yml".split())
 _COMPANIONS = LABELS | frozenset(".toml .md .rst .html .pdf .gz .zip .tar .db .ini".split())
 LARGEST = 1 << 30
 """Bytes of one label file."""
@@ -156,6 +156,7 @@ class Source:
     root: Path
     only: str | None = None
     wishes: Wishes = field(default_factory=Wishes)
+    refusals: list[DataError] = field(default_factory=list, repr=False)  # of files that would have been chosen, if they could be read
     _sizes: dict[str, tuple[int, int] | None] = field(default_factory=dict, repr=False)
 
     @cached_property

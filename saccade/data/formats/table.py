@@ -60,6 +60,7 @@ def detect(source: Source) -> Plan | None:
     if not tables:
         if refusal and (source.only or not source.listing.files or refusal.code == "ANN-COLUMNS"):
             raise refusal
+        source.refusals += [refusal] if refusal else []
         return None
     return _chosen(tables)
 
