@@ -10,6 +10,8 @@ import numpy as np
 
 from saccade.data.augment import Draws
 
+MATRIX = 4  # channels that OpenCV takes a matrix for
+BLOCK = 100_000  # values of a block of lines, 400 kB
 NOISE, SCALE = 0, 1  # streams of random numbers of one image
 
 
@@ -19,26 +21,42 @@ def chance(seed: int, epoch: int, place: int, stream: int = NOISE) -> np.random.
     return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, stream]))
 
 
-def coloured(pixels: np.ndarray, colours: np.ndarray, white: float, out: np.ndarray) -> None:
+def coloured(pixels: np.ndarray, colours: np.ndarray, white: float, out: np.ndarray, *, last: bool = False) -> None:
     """(h, w, C) pixels with their `white` value under a (C, C+1) float32 matrix on [0, 1] values, written to `out` (h, w, C) float32.
 
-    More than four channels are scaled one by one.
+    last: nothing comes after it, so the values are brought back into [0, 1]. More than four channels are scaled one by one. It is done
+    in blocks of lines that stay in the processor's cache.
     """
-    depth = pixels.shape[2]
-    if depth == 1:
-        np.multiply(pixels, colours[0, 0] / white, out=out, dtype=np.float32, casting="unsafe")
-        out += colours[0, 1]
-    elif depth <= 4:
+    height, width, depth = pixels.shape
+    if depth <= MATRIX:
         colours = colours.copy()
         colours[:, :-1] /= white
-        cv2.transform(pixels.astype(np.float32), colours, dst=out)
-    else:
-        np.multiply(pixels, np.diagonal(colours) / np.float32(white), out=out, dtype=np.float32, casting="unsafe")
-        out += colours[:, -1]
+    lines = max(1, BLOCK // (width * depth))
+    block = np.empty((min(lines, height), width, depth), np.float32) if 1 < depth <= MATRIX else None
+    for top in range(0, height, lines):
+        source, goal = pixels[top : top + lines], out[top : top + lines]
+        if block is not None:
+            floats = block[: len(source)]
+            np.copyto(floats, source, casting="unsafe")
+            cv2.transform(floats, colours, dst=goal)
+        elif depth == 1:
+            np.multiply(source, colours[0, 0], out=goal, dtype=np.float32, casting="unsafe")
+            goal += colours[0, 1]
+        else:
+            np.multiply(source, np.diagonal(colours) / np.float32(white), out=goal, dtype=np.float32, casting="unsafe")
+            goal += colours[:, -1]
+        if last:
+            np.clip(goal, 0, 1, out=goal)
+
+
+def unfinished(drawn: Draws) -> np.ndarray:
+    """(n,) bool: for which images something comes after the colours."""
+    cut = drawn.boxes[:, 2] > drawn.boxes[:, 0]
+    return cut | (drawn.gamma != 1) | (drawn.blur > 0) | (drawn.motion[:, 0] > 0) | (drawn.noise != 0) | (drawn.jpeg > 0)
 
 
 def finish(out: np.ndarray, drawn: Draws, seed: int, epoch: int, places: np.ndarray, extents: Sequence[tuple[int, int]] | None = None) -> None:
-    """(n, h, w, C) float32 inputs, in place: exponents, blurs, noise, JPEG, rectangles filled with the image's mean; then back into [0, 1].
+    """(n, h, w, C) float32 inputs, in place: exponents, blurs, noise, JPEG, rectangles filled with the image's mean; then these back into [0, 1].
 
     extents: (h, w) at the top left that each picture has, all of it when not given; what is beyond is neither read nor of use.
     """
@@ -57,8 +75,8 @@ def finish(out: np.ndarray, drawn: Draws, seed: int, epoch: int, places: np.ndar
         h, w = views[i].shape[:2]
         x0, y0, x1, y1 = np.round(drawn.boxes[i] * (w, h, w, h)).astype(int)
         views[i][y0:y1, x0:x1] = views[i].mean((0, 1))
-    for view in [out] if extents is None else views:
-        np.clip(view, 0, 1, out=view)
+    for i in np.flatnonzero(unfinished(drawn)):
+        np.clip(views[i], 0, 1, out=views[i])
 
 
 def gaussian(pixels: np.ndarray, sigma: float) -> np.ndarray:

@@ -14,10 +14,10 @@ from saccade.data import augment_geometry, mosaic
 from saccade.data.augment import Draws, Policy, composed, draw, uniforms
 from saccade.data.augment_pixels import SCALE, chance, coloured, finish, unfinished
 from saccade.data.degrade import Degrade
-from saccade.data.preprocess import SHRINKS, Preprocess
+from saccade.data.preprocess import Preprocess
 from saccade.data.visible import objects_of, seen
 from saccade.ops.geometry import Geometry
-from saccade.ops.resample import centred, moved, scales
+from saccade.ops.resample import SHRINKS, centred, moved, scales
 from saccade.targets import ImageTarget
 from saccade.targets.rows import KEPT
 
