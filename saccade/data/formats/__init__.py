@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from saccade.data.dataset import ImageDataset
 from saccade.data.formats import (
+    captions,
     coco,
     coco_save,
     createml,
@@ -69,12 +70,26 @@ class Format(NamedTuple):
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {  # in the order they are tried: with two layouts in one folder the table wins
         "deeplabcut": Format(deeplabcut.detect, deeplabcut.load, "DeepLabCut's CollectedData_*.csv", save=deeplabcut_save.save, holds=deeplabcut_save.HOLDS),
+        "flickr": Format(
+            captions.detect_flickr,
+            captions.load_flickr,
+            "sentences as text (name.jpg#0, a tab, a sentence)",
+            save=captions.save_flickr,
+            holds=captions.HOLDS,
+        ),
         "table": Format(
             table.detect,
             table.load,
             "a .csv, .tsv or .txt table with a path column and labels (classes, lists, numbers, points, boxes, captions)",
             save=table_write.save,
             holds=table_write.HOLDS,
+        ),
+        "karpathy": Format(
+            captions.detect_karpathy,
+            captions.load_karpathy,
+            "Karpathy's JSON (images with sentences)",
+            save=captions.save_karpathy,
+            holds=captions.HOLDS,
         ),
         "coco": Format(coco.detect, coco.load, "COCO JSON (images, annotations, categories)", save=coco_save.save, holds=coco_save.HOLDS),
         "label_studio": Format(

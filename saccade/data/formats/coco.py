@@ -62,7 +62,7 @@ def load(source: Source, plan: Plan) -> Found:
             images = sum(len(file.ids) for file in files)
             fix = "label some, or check the images alone with --format images"
             raise DataError("ANN-COCO", f"{images} images, but neither annotations nor categories", where=files[0].path, fix=fix)
-        gallery = Gallery(home(source, files))
+        gallery = Gallery(home(source, [name for file in files for name in file.names]))
         if gallery.source is not source:
             files[0].path = gallery.source.only or files[0].path
         gallery.place(files)

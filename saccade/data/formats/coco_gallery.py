@@ -46,7 +46,7 @@ class Gallery:
 
         Raises DataError IMG-MISSING when none of them is there.
         """
-        places = _Places(self.source)
+        places = Places(self.source)
         for file in files:
             self.problems += file.problems
             paths = places.find(file.names, file.path.rpartition("/")[0], file.split)
@@ -60,14 +60,14 @@ class Gallery:
             got = f"none of the {listed:,} images that {first.path} lists is there, such as {first.names[0][:100]}"
             raise DataError("IMG-MISSING", got, where=str(self.source.root), fix="give the folder that holds both the images and the JSON file")
 
-    def _take(self, file: CocoFile, paths: list[str], places: _Places) -> None:
+    def _take(self, file: CocoFile, paths: list[str], places: Places) -> None:
         """The images of the first file, when all are there and none twice."""
         self.paths, self.sizes = paths, list(file.sizes)
         self.splits = [file.split] * len(paths) if file.split else places.splits(paths)
         self.numbers = dict(zip(paths, range(len(paths)), strict=True))
         file.numbers |= zip(file.ids, range(len(paths)), strict=True)
 
-    def _enter(self, file: CocoFile, paths: Sequence[str | None], places: _Places) -> None:
+    def _enter(self, file: CocoFile, paths: Sequence[str | None], places: Places) -> None:
         seen: dict[int, int] = {}
         for place, (own, path, size) in enumerate(zip(file.ids, paths, file.sizes, strict=True)):
             where = f"{file.path}:images[{file.rows[place]}]"
@@ -92,7 +92,7 @@ class Gallery:
             self.sizes[number] = self.sizes[number] or size
 
 
-class _Places:
+class Places:
     """From the names in a file to the images of the folder: those of one file mostly lie in one folder, which is found first."""
 
     def __init__(self, source: Source) -> None:
@@ -154,13 +154,13 @@ def merged_classes(files: Sequence[CocoFile], problems: list[Problem]) -> tuple[
     return names, [{c.id: names.index(c.name) for c in file.categories} for file in files]
 
 
-def home(source: Source, files: Sequence[CocoFile]) -> Source:
-    """Where the images of a JSON file that was given lie: beside it, else one or two folders above, where its names are tried one by one.
+def home(source: Source, named: Sequence[str]) -> Source:
+    """Where the images that a given file names lie: beside it, else one or two folders above, where its names are tried one by one.
 
     Names are tried as they stand first, then in the folders of each place. Nothing is listed above the file unless an image that it
     names has been found there. A folder that was given is left as it is.
     """
-    names = [name for file in files for name in file.names[:: max(1, len(file.names) // 8)] if _plain(name)][:16]
+    names = [name for name in named[:: max(1, len(named) // 16)] if _plain(name)][:16]
     if not source.only or not names:
         return source
     own = Path(os.path.abspath(source.root))
