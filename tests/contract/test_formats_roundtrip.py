@@ -26,6 +26,7 @@ from tests.support.random_targets import (
     pictures_of_one_size,
     used_classes,
     with_targets,
+    without_background,
     without_skeletons,
 )
 
@@ -71,6 +72,11 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case((), ("boxes3d",), {}, boxes_of_space),
     ),
     "deeplabcut": (Case(("keypoints",), (), {"splits": False}, animals, ("attributes",)),),
+    "coco": (
+        Case(("boxes", "instances", "keypoints", "caption"), (), {"extras": ("crowd", "areas", "ids", "attributes")}),
+        Case(("boxes",), (), {"extras": ("attributes",)}, without=("ids",)),
+        Case((), ("map",), {}, without_background),
+    ),
     "table": (
         Case(("label",), ("number",), {}, used_classes),
         Case(("boxes",), (), {}, natural_names),

@@ -275,3 +275,7 @@ def named_in_order(dataset: ImageDataset, like: ImageDataset) -> ImageDataset:
     names = [r.id for r in sorted(like.records, key=lambda r: splits.index(r.split))]
     records = sorted(dataset.records, key=lambda r: splits.index(r.split))
     return replace(dataset, records=tuple(replace(r, id=name) for r, name in zip(records, names, strict=True)))
+
+
+def without_background(dataset: ImageDataset) -> ImageDataset:
+    return replace(dataset, spaces={**dataset.spaces, "map": replace(dataset.spaces["map"], background=None)})

@@ -65,7 +65,7 @@ def load(source: Source, plan: Plan) -> Found:
     spaces = {}
     used = {flag for own in flags.values() for flag in own}
     if used:
-        names = (*(n for n in flag_names if n), *sorted(used - set(flag_names), key=natural))
+        names = (*dict.fromkeys(flag_names), *sorted(used - set(flag_names), key=natural))
         spaces["labels"] = LabelSpace(names)
         for image, own in flags.items():
             values = [-1 if (v := own.get(n)) is None else int(v) for n in names]
