@@ -7,7 +7,7 @@ import numpy as np
 from saccade.core import LabelSpace
 from saccade.data.check_boxes import Size, told
 from saccade.errors import Problem
-from saccade.ops.masks import Polygons, Runs
+from saccade.ops.masks import Polygons, Runs, checked_counts, tight_box
 from saccade.targets import DepthMap, ImageTarget, Instances, SegmentationMap
 from saccade.targets.segmentation_map import IGNORED
 
@@ -64,11 +64,11 @@ def instances(target: Instances, size: Size) -> list[Problem]:
             problems.append(Problem("CLS-RANGE", "", f"the id map counts up to {int(ids.max())}; there are {n} objects"))
         return problems
     shapes = target.shapes or ()
-    wrong = np.array([not fits(shape) or shape.size != target.size for shape in shapes], bool)
-    problems += told("MASK-RUNS", wrong, lambda row: _wrong(shapes[row], target.size))
-    if wrong.any():
+    faults = [broken(shape, target.size) for shape in shapes]
+    problems += told("MASK-RUNS", np.array(faults, bool), lambda row: faults[row])
+    if any(faults):
         return problems
-    tight = [tight_box(shape) for shape in shapes]
+    tight = [extent(shape) for shape in shapes]
     problems += told("MASK-EMPTY", np.array([box is None for box in tight], bool), lambda row: "no pixel")
     around = np.array([box or (np.nan,) * 4 for box in tight], np.float64).reshape(-1, 4)
     with np.errstate(invalid="ignore"):
@@ -91,43 +91,32 @@ def disagree(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return found
 
 
-def fits(shape: Runs | Polygons) -> bool:
-    """Whether run lengths are not negative and add up to the plane; outlines always fit."""
-    return isinstance(shape, Polygons) or (int(shape.counts.min(initial=0)) >= 0 and int(shape.counts.sum()) == shape.size[0] * shape.size[1])
-
-
-def _wrong(shape: Runs | Polygons, size: Size) -> str:
-    if isinstance(shape, Runs) and int(shape.counts.min(initial=0)) < 0:
-        return f"a run of {int(shape.counts.min())} pixels"
-    if shape.size != size or isinstance(shape, Polygons):
+def broken(shape: Runs | Polygons, size: Size) -> str:
+    """What is wrong with a mask for a plane (h, w), empty when nothing is."""
+    if shape.size != size:
         return f"a mask for {shape.size[1]} x {shape.size[0]} among masks for {size[1]} x {size[0]}"
-    return f"{int(shape.counts.sum()):,} pixels in runs, {shape.size[1]} x {shape.size[0]} = {shape.size[0] * shape.size[1]:,} in the plane"
+    if isinstance(shape, Runs):
+        try:
+            checked_counts(shape)
+        except ValueError as error:
+            return str(error)
+    return ""
 
 
-def tight_box(shape: Runs | Polygons) -> Box | None:
-    """x1 y1 x2 y2 around a mask without drawing it; None for one without a pixel.
+def extent(shape: Runs | Polygons) -> Box | None:
+    """x1 y1 x2 y2 around a mask; of outlines around their points, wherever they are, without drawing them. None for a mask without area.
 
-    A run that goes on in the next column touches the lower edge of its first column and the upper edge of its last.
-
-    >>> tight_box(Runs((4, 3), np.array([5, 2, 5])))
-    (1.0, 1.0, 2.0, 3.0)
+    >>> extent(Runs((4, 3), np.array([5, 2, 5])))
+    (1, 1, 2, 3)
     """
-    if isinstance(shape, Polygons):
-        rings = [ring for ring in shape.rings if len(ring) > 2]
-        if not rings:
-            return None
-        every = np.concatenate(rings)
-        (x1, y1), (x2, y2) = every.min(0), every.max(0)
-        return (float(x1), float(y1), float(x2), float(y2)) if x2 > x1 and y2 > y1 else None
-    height = shape.size[0]
-    ends = np.cumsum(shape.counts)
-    first, last = (ends - shape.counts)[1::2], ends[1::2] - 1
-    first, last = first[last >= first], last[last >= first]
-    if not len(first):
+    if isinstance(shape, Runs):
+        return tight_box(shape)
+    rings = [ring for ring in shape.rings if len(ring) > 2]
+    if not rings:
         return None
-    tall = bool((first // height != last // height).any())
-    y1, y2 = (0, height) if tall else (int((first % height).min()), int((last % height).max()) + 1)
-    return float(first[0] // height), float(y1), float(last[-1] // height + 1), float(y2)
+    every = np.concatenate(rings)
+    (x1, y1), (x2, y2) = every.min(0), every.max(0)
+    return (float(x1), float(y1), float(x2), float(y2)) if x2 > x1 and y2 > y1 else None
 
 
 def depth(target: DepthMap, size: Size) -> list[Problem]:

@@ -35,6 +35,8 @@ def write(report: CheckReport, out: Path, numbers: DataStatistics | None = None)
     The page needs no network and no script. Raises ResourceError RUN-DISK.
     """
     path = Path(out) / "data_report.html"
+    with storage.disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     found = numbers if numbers is not None else statistics(report.dataset)
     places = spread_places(report.dataset, SHOWN)
     cells = [cell(report.dataset, i, SIDE) for i in places]

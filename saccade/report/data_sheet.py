@@ -59,6 +59,7 @@ def cell(dataset: ImageDataset, place: int, side: int = 160) -> np.ndarray | Non
         pixels = dataset.read(place, size=(side, side))
     except (DataError, OSError, KeyError):
         return None
+    pixels = _shown(pixels)
     scale = side / max(whole)
     size = max(1, round(whole[0] * scale)), max(1, round(whole[1] * scale))
     drawn = np.ascontiguousarray(_three(resized(pixels, size)))
@@ -105,10 +106,17 @@ def _crowd(target: Boxes | Instances, image: np.ndarray, space: LabelSpace) -> n
     return canvas.finish()
 
 
-def _three(pixels: np.ndarray) -> np.ndarray:
-    """(h, w[, C]) uint8 or float in [0, 1] -> (h, w, 3) uint8; more than three channels show their mean."""
+def _shown(pixels: np.ndarray) -> np.ndarray:
+    """What is shown of a sequence: the first frame of (T, H, W, C); features (T, D) between their extremes, as a picture."""
     if pixels.ndim == 2:
-        pixels = pixels[..., None]
+        low, high = float(np.nanmin(pixels)), float(np.nanmax(pixels))
+        return ((pixels - low) / max(high - low, 1e-9))[..., None].astype(np.float32)
+    first: np.ndarray = pixels[0] if pixels.ndim == 4 else pixels
+    return first
+
+
+def _three(pixels: np.ndarray) -> np.ndarray:
+    """(h, w, C) uint8 or float in [0, 1] -> (h, w, 3) uint8; more than three channels show their mean."""
     if pixels.shape[2] != 3:
         pixels = np.repeat(pixels[..., :1] if pixels.shape[2] < 3 else pixels.mean(2, keepdims=True), 3, axis=2)
     return pixels if pixels.dtype == np.uint8 else np.round(np.nan_to_num(pixels).clip(0, 1) * 255).astype(np.uint8)

@@ -70,7 +70,7 @@ def test_planted_faults_are_named(task, tmp_path):
 def test_fatal_faults_and_those_of_a_whole_set_alone(task, fault, tmp_path):
     bench = SETUPS[task].bench(tmp_path)
     ((_, where),) = planted(bench, [fault])
-    report = check(bench.dataset(), threads=1, near=False)
+    report = check(bench.dataset(), threads=1, deep=False)
     assert named(report, fault, where), report.problems
     if fault.severity == "fatal":
         with pytest.raises(DataError, match=fault.code):
