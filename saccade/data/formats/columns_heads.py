@@ -104,6 +104,11 @@ class Column:
         return found if found and all(map(math.isfinite, found)) else None
 
     @property
+    def mostly_numbers(self) -> bool:
+        """Whether at least half of its different cells are numbers, or all are empty: enough for a column whose name says so."""
+        return 2 * sum(_is_number(cell) for cell in self.different) >= len(self.different)
+
+    @property
     def binary(self) -> bool:
         return bool(self.different) and {cell.lower() for cell in self.different} <= _BINARY
 
@@ -159,6 +164,14 @@ class Column:
         return Head("number" if self.is_number() else default, (at,))
 
 
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
 def four(cell: str) -> tuple[float, ...] | None:
     """The four numbers of a cell such as `[1, 2, 30, 40]` or `1 2 30 40`, None when there is anything else in it."""
     parts = cell.strip("[]() ").replace(",", " ").split()
@@ -195,7 +208,7 @@ def heads_of(columns: Mapping[int, Column], several: bool, where: str) -> tuple[
 
 def _named_objects(columns: Mapping[int, Column]) -> Head | None:
     """Boxes or points by the names of columns of numbers."""
-    names = {column.name: i for i, column in columns.items() if column.numbers is not None or not column.different}
+    names = {column.name: i for i, column in columns.items() if column.mostly_numbers}
 
     def place(options: Sequence[str]) -> int | None:
         return next((names[option] for option in options if option in names), None)

@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from saccade.core import Record
+from saccade.data.formats.lookup import Lookup
 from saccade.data.formats.source import SPLITS, Source
 from saccade.errors import DataError, Problem
 
@@ -199,7 +200,7 @@ _ROLES = IMAGE_FOLDERS | frozenset("annot masks mask labels label gt set data".s
 def split_lists(source: Source, images: Collection[str]) -> dict[str, str]:
     """Image -> split by the lists train.txt, val.txt, test.txt at the root, whose lines begin with the name of an image."""
     found: dict[str, str] = {}
-    wanted = set(images)
+    lookup, wanted = Lookup(list(images)), set(images)
     for name in source.labels(".txt"):
         listed = _LIST.fullmatch(posixpath.basename(name))
         if not listed or name.count("/") > 2:
@@ -211,7 +212,7 @@ def split_lists(source: Source, images: Collection[str]) -> dict[str, str]:
         for line in lines:
             first = line.split("\t")[0].strip() if "\t" in line else line.strip()
             for cell in (first, first.split(" ")[0]):
-                image = source.lookup.find(cell.lstrip("/"), posixpath.dirname(name)) if cell else None
+                image = lookup.find(cell.lstrip("/"), posixpath.dirname(name)) if cell else None
                 if image in wanted and image is not None:
                     found.setdefault(image, SPLITS[listed[1].lower()])
                     break

@@ -52,7 +52,8 @@ def load(source: Source, plan: list[str]) -> Found:
             try:
                 _add(source, name, line, held)
             except DataError as error:
-                problems.append(Problem(error.code, line.where, error.got, image=str(line.content.get("id", ""))))
+                called = str(line.content.get("id", ""))
+                problems.append(Problem(error.code, line.where, error.got, image="" if called in held.ids else called))
     spaces = {}
     for head, used in (
         ("tags", {t for _, tags, _ in held.rows for t in tags or () if t is not None}),

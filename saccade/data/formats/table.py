@@ -41,28 +41,38 @@ class Table(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The tables that are read, the longest first; `rivals` are tables that would have done too."""
+    """The tables that are read, the longest first; `rivals` are tables that would have done too; `images` what they may name."""
 
     tables: tuple[Table, ...]
     rivals: tuple[str, ...]
+    images: list[str]
 
 
 def detect(source: Source) -> Plan | None:
     """The tables whose paths name images of the folder. Raises DataError when DATA is a table that cannot be read or understood."""
-    tables, refusal = _tables(source, [n for n in source.names if n.lower().endswith(SUFFIXES)])
+    names = [n for n in source.names if n.lower().endswith((*SUFFIXES, PLAIN))] or source.labels(*SUFFIXES)
+    images = _images(source) if names else []
+    tables, refusal = _tables(source, images, [n for n in source.names if n.lower().endswith(SUFFIXES)])
     if not tables:
         plain = [n for n in source.names if n.lower().endswith(PLAIN) and (source.only or source.wishes.format == "table" or _lists(source, n))]
-        tables, other = _tables(source, plain)
+        tables, other = _tables(source, images, plain)
         refusal = refusal or (other if source.only else None)
     if not tables and not source.only:
         nested = [n for n in source.labels(*SUFFIXES) if "/" in n and (source.wishes.format == "table" or _folder_split(n))]
-        tables, _ = _tables(source, nested[:_NESTED])
+        tables, _ = _tables(source, images, nested[:_NESTED])
     if not tables:
         if refusal and (source.only or not source.listing.files or refusal.code == "ANN-COLUMNS"):
             raise refusal
         source.refusals += [refusal] if refusal else []
         return None
-    return _chosen(tables)
+    return _chosen(tables, images)
+
+
+def _images(source: Source) -> list[str]:
+    """The pictures of the folder without the masks beside them, which may have the same names."""
+    plan = None if source.only else masks.detect(source)
+    used = masks.files_of(plan) if plan is not None else set()
+    return [path for path in source.listing.files if path not in used]
 
 
 def _lists(source: Source, name: str) -> bool:
@@ -76,13 +86,13 @@ def _folder_split(name: str) -> str | None:
     return SPLITS.get(posixpath.basename(posixpath.dirname(name)).lower())
 
 
-def _tables(source: Source, names: Sequence[str]) -> tuple[list[Table], DataError | None]:
+def _tables(source: Source, images: list[str], names: Sequence[str]) -> tuple[list[Table], DataError | None]:
     """Those that name images, and the first refusal."""
     tables, refusal = [], None
     for name in names:
         try:
             rows = read_rows(source.root / name, name)
-            roles = assign(rows.cells, _inside(source, name), source.wishes, name)
+            roles = assign(rows.cells, _inside(images, name), source.wishes, name)
         except DataError as error:
             refusal = refusal or error
             continue
@@ -93,10 +103,10 @@ def _tables(source: Source, names: Sequence[str]) -> tuple[list[Table], DataErro
     return tables, refusal
 
 
-def _inside(source: Source, name: str) -> list[str]:
+def _inside(images: list[str], name: str) -> list[str]:
     """The images that a table in a folder of its split may name: those beside it, as seen from there; else all."""
     folder = f"{posixpath.dirname(name)}/"
-    return [path[len(folder) :] for path in source.listing.files if path.startswith(folder)] if _folder_split(name) else source.listing.files
+    return [path[len(folder) :] for path in images if path.startswith(folder)] if _folder_split(name) else images
 
 
 def _split_of(name: str) -> str | None:
@@ -105,7 +115,7 @@ def _split_of(name: str) -> str | None:
     return next((SPLITS[word] for word in words if word in SPLITS), None) or _folder_split(name)
 
 
-def _chosen(tables: list[Table]) -> Plan:
+def _chosen(tables: list[Table], images: list[str]) -> Plan:
     """The longest table, those of the other splits with the same heads, and those with other heads."""
     ordered = sorted(tables, key=lambda table: -len(table.rows.cells))
     chosen = [ordered[0]]
@@ -117,7 +127,7 @@ def _chosen(tables: list[Table]) -> Plan:
             chosen.append(table)
         else:
             rivals.append(table.name)
-    return Plan(tuple(chosen), tuple(sorted(rivals, key=natural)))
+    return Plan(tuple(chosen), tuple(sorted(rivals, key=natural)), images)
 
 
 def load(source: Source, plan: Plan) -> Found:
@@ -126,7 +136,7 @@ def load(source: Source, plan: Plan) -> Found:
     merged = Merged(problems)
     by_name = len({table.split for table in plan.tables}) > 1  # of one table alone the name says nothing
     for table in plan.tables:
-        _merge(source, table, table.split if by_name else None, merged)
+        _merge(source, plan.images, table, table.split if by_name else None, merged)
     entries = {path: merged.entries[path] for path in sorted(merged.entries, key=natural) if path not in merged.conflicts}
     heads = {head.kind: head for table in plan.tables for head in table.roles.heads}
     names = {head.kind: table.roles.names(head.columns) for table in plan.tables for head in table.roles.heads}
@@ -192,10 +202,10 @@ def _masks(source: Source, records: Sequence[Record]) -> tuple[_More | None, set
     return _More({path: targets.get(path, nothing) for path in listed}, dict(found.spaces), problems), used, f"; {found.reason}"
 
 
-def _merge(source: Source, table: Table, split: str | None, merged: Merged) -> None:
+def _merge(source: Source, files: list[str], table: Table, split: str | None, merged: Merged) -> None:
     """Adds the rows of a table to those of the images."""
     roles, folder = table.roles, f"{posixpath.dirname(table.name)}/" if _folder_split(table.name) else ""
-    images = lookups(_inside(source, table.name))[roles.way]
+    images = lookups(_inside(files, table.name))[roles.way]
     start = 1 if roles.header else 0
     for cells, line in zip(table.rows.cells[start:], table.rows.lines[start:], strict=True):
         where = f"{table.name}:{line}"
