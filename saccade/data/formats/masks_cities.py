@@ -32,7 +32,9 @@ Plan = dict[str, dict[str, str]]  # image -> kind of file -> file
 
 def detect(files: list[str]) -> Plan | None:
     """The images with their files, None when there are none."""
-    images = {found[2]: path for path in files if (found := _IMAGE.fullmatch(path))}
+    images = {found[2]: path for path in files if "_leftImg8bit." in path and (found := _IMAGE.fullmatch(path))}
+    if not images:
+        return None
     plan: Plan = {path: {} for path in images.values()}
     for path in files:
         found = _FILE.fullmatch(path)

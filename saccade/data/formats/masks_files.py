@@ -25,34 +25,37 @@ class Plan(NamedTuple):
 
 def detect(files: list[str]) -> Plan | None:
     """Whether most images have mask files of their own, and at least one has several."""
-    return _by_parent(files) or _by_folder(files)
-
-
-def _by_parent(files: list[str]) -> Plan | None:
-    images: dict[str, list[str]] = defaultdict(list)
-    masks: dict[str, list[str]] = defaultdict(list)
+    folders: dict[str, list[str]] = defaultdict(list)
     for path in files:
-        folder = posixpath.dirname(path)
-        parent, last = posixpath.dirname(folder), posixpath.basename(folder).lower()
-        if last in _IMAGES:
-            images[parent].append(path)
-        elif last in _MASKS:
-            masks[parent].append(path)
-    single = {parent: paths[0] for parent, paths in images.items() if len(paths) == 1 and parent}
-    if len(single) != len(images):
+        folders[posixpath.dirname(path)].append(path)
+    return _by_parent(folders) or _by_folder(folders)
+
+
+def _by_parent(folders: dict[str, list[str]]) -> Plan | None:
+    images: dict[str, list[str]] = {}
+    masks: dict[str, list[str]] = {}
+    for folder, paths in folders.items():
+        parent, _, last = folder.rpartition("/")
+        if parent and last.lower() in _IMAGES:
+            images[parent] = paths
+        elif parent and last.lower() in _MASKS:
+            masks[parent] = paths
+    if not masks or any(len(paths) != 1 for paths in images.values()):
         return None
-    return _plan({image: masks.get(parent, []) for parent, image in single.items()}, masks, set(single), "<name>/images with <name>/masks")
+    return _plan({paths[0]: masks.get(parent, []) for parent, paths in images.items()}, masks, set(images), "<name>/images with <name>/masks")
 
 
-def _by_folder(files: list[str]) -> Plan | None:
-    masks: dict[str, list[str]] = defaultdict(list)
+def _by_folder(folders: dict[str, list[str]]) -> Plan | None:
+    masks: dict[str, list[str]] = {}
     images: dict[str, str] = {}
-    for path in files:
-        parts = [part.lower() for part in path.split("/")]
-        if len(parts) > 2 and parts[-3] in _MASKS:
-            masks[posixpath.join(*path.split("/")[:-3], path.split("/")[-2])].append(path)
-        elif len(parts) > 1 and parts[-2] in _IMAGES:
-            images[posixpath.join(*path.split("/")[:-2], posixpath.splitext(path.split("/")[-1])[0])] = path
+    for folder, paths in folders.items():
+        parts = folder.split("/")
+        if len(parts) > 1 and parts[-2].lower() in _MASKS:
+            masks[posixpath.join(*parts[:-2], parts[-1])] = paths
+    for folder, paths in folders.items() if masks else ():
+        above, _, last = folder.rpartition("/")
+        if last.lower() in _IMAGES:
+            images |= {posixpath.join(above, posixpath.splitext(posixpath.basename(path))[0]): path for path in paths}
     return _plan({path: masks.get(key, []) for key, path in images.items()}, masks, set(images), "images/<name> with masks/<name>/")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import NamedTuple
 
 import numpy as np
@@ -55,10 +56,13 @@ def detect(source: Source) -> Plan | None:
     """The first kind whose two folders hold pictures of the same names; for bare names also of fitting sizes."""
     if source.only:
         return None
+    folders = {posixpath.dirname(path) for path in source.listing.files}
     for kind in KINDS:
+        if not (any(in_folder(f"{f}/", kind.inputs) for f in folders) and any(in_folder(f"{f}/", kind.answers) for f in folders)):
+            continue
         inputs = [path for path in source.listing.files if in_folder(path, kind.inputs)]
-        answers = [path for path in source.listing.files if in_folder(path, kind.answers) and not in_folder(path, kind.inputs)]
-        if not inputs or not answers:
+        answers = [path for path in source.listing.files if in_folder(path, kind.answers) and not in_folder(path, kind.inputs)] if inputs else []
+        if not answers:
             continue
         found = match([*inputs, *answers], Words(kind.answers, _MARKED, kind.inputs, _MARKED))
         if found is not None and not _masks(source, found) and (not kind.bare or _whole(source, found)):

@@ -24,6 +24,7 @@ from saccade.errors import DataError, Problem
 IMAGE_FOLDERS = frozenset("images image imgs img rgb color colour leftimg8bit jpegimages photos photo pictures raw frames rgbleft".split())
 IMAGE_MARKS = frozenset("image img leftimg8bit rgb color colour sat photo input raw".split())
 _SPLIT_WORDS = frozenset([*SPLITS, "tr", "ts", "va", "trn", "tst", "left", "right", ""])
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _PARTS = re.compile(r"[_\-. ]+")
 _LIST = re.compile(r"(train|training|val|valid|validation|dev|test|testing)\.txt", re.IGNORECASE)
 
@@ -66,7 +67,7 @@ class Match:
 
 def in_folder(path: str, folders: frozenset[str]) -> bool:
     """Whether one of the path's folders says the role."""
-    return any(_folder(part, folders) is not None for part in path.split("/")[:-1])
+    return _place(posixpath.dirname(path), folders)[2]
 
 
 @lru_cache(maxsize=4096)
@@ -88,7 +89,6 @@ def _folder(name: str, words: frozenset[str]) -> str | None:
     return "" if len(parts) > 1 and parts[-1] in words and len(parts[-1]) > 2 else None
 
 
-@lru_cache(maxsize=65536)
 def _plain(stem: str, marks: frozenset[str]) -> str:
     """The stem without its marks; the stem itself when it has none, or nothing else.
 
@@ -96,25 +96,39 @@ def _plain(stem: str, marks: frozenset[str]) -> str:
     ('x', '2d', 'a_mask_1')
     """
     rest = stem
-    while (found := re.fullmatch(r"(.+)[_\-. ]([^_\-. ]+)", rest)) and found[2].lower() in marks:
-        rest = found[1]
-    if rest == stem and (found := re.fullmatch(r"([a-zA-Z]+)[_\-. ]?(.+)", rest)):
-        word, tail = found[1], rest[len(found[1]) :].lstrip("_-. ")
-        if word.lower() in marks and tail and (tail[0].isdigit() or rest[len(word)] in "_-. "):
+    while (cut := max(map(rest.rfind, "_-. "))) > 0 and rest[cut + 1 :].lower() in marks:
+        rest = rest[:cut]
+    if rest == stem:
+        letters = len(stem) - len(stem.lstrip(_LETTERS))
+        tail = stem[letters:].lstrip("_-. ")
+        if tail and (tail[0].isdigit() or stem[letters] in "_-. ") and stem[:letters].lower() in marks:
             return tail
     return rest
 
 
-def _name(path: str, folders: frozenset[str], marks: frozenset[str]) -> _Name:
-    *parts, file = path.split("/")
-    stem = posixpath.splitext(file)[0]
-    plain = _plain(stem, marks)
+@lru_cache(maxsize=64)
+def _mark(marks: frozenset[str]) -> re.Pattern[str]:
+    """What every marked file name has somewhere: a quick first look."""
+    return re.compile(rf"(?:^|[_\-. ])(?:{'|'.join(map(re.escape, marks)) or '(?!)'})(?=[_\-. \d])", re.IGNORECASE)
+
+
+@lru_cache(maxsize=1 << 16)
+def _place(folder: str, folders: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    """The folders before the last one that says the role, its split included; those behind it; whether there is one."""
+    parts = folder.split("/") if folder else []
     for place in range(len(parts) - 1, -1, -1):
         rest = _folder(parts[place], folders)
         if rest is not None:
-            before = [*parts[:place], *([rest] if rest else [])]
-            return _Name(tuple(before), tuple(parts[place + 1 :]), stem, plain, True, plain != stem)
-    return _Name((), tuple(parts), stem, plain, False, plain != stem)
+            return (*parts[:place], *([rest] if rest else [])), tuple(parts[place + 1 :]), True
+    return (), tuple(parts), False
+
+
+def _name(path: str, folders: frozenset[str], marks: frozenset[str]) -> _Name:
+    folder, _, file = path.rpartition("/")
+    before, after, role = _place(folder, folders)
+    stem = posixpath.splitext(file)[0]
+    plain = _plain(stem, marks)
+    return _Name(before, after, stem, plain, role, plain != stem)
 
 
 def answers_of(files: Sequence[str], words: Words) -> dict[str, _Name]:
@@ -123,7 +137,15 @@ def answers_of(files: Sequence[str], words: Words) -> dict[str, _Name]:
     >>> list(answers_of(["images/x_mask.png", "masks/x_mask.png"], Words(frozenset({"masks"}), frozenset({"mask"}))))
     ['masks/x_mask.png']
     """
-    names = {path: name for path in files if (name := _name(path, words.folders, words.marks)).role or name.marked}
+    says: dict[str, bool] = {}
+    marked = _mark(words.marks)
+    names: dict[str, _Name] = {}
+    for path in files:
+        folder, _, file = path.rpartition("/")
+        if folder not in says:
+            says[folder] = _place(folder, words.folders)[2]
+        if (says[folder] or marked.search(file)) and ((name := _name(path, words.folders, words.marks)).role or name.marked):
+            names[path] = name
     if not any(name.role for name in names.values()):
         return names
     return {path: name for path, name in names.items() if name.role or not _name(path, words.images, words.image_marks).role}
