@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -21,7 +21,7 @@ MOST = 400  # pixels of the longer side of a tile: larger ones are reduced, once
 VERSIONS = 3  # changed ones, beside the one that is evaluated on
 SIDE, GAP = 256, 4  # pixels of the longer side of a tile, and between tiles
 SHEET_COLUMNS = 10
-WORDS = ("label", "labels", "number", "caption", "tags")  # heads that are written below, not drawn into the picture
+FIRST = {"map": 0, "depth": 0}  # heads that cover the whole picture are drawn first
 EMPTY_SPACE = LabelSpace(())
 
 
@@ -58,10 +58,23 @@ def tile(batch: Batch, i: int, spaces: Any) -> np.ndarray:
         pixels = _beside(pixels, shown(answer.pixels.permute(1, 2, 0).numpy()))
     if scale > 1:
         pixels, targets = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST), _enlarged(targets, batch.inputs.shape[-2:], scale)
-    for head in sorted(targets, key=lambda head: head in WORDS):
-        pixels = targets[head].draw(pixels, spaces.get(head, EMPTY_SPACE))
+    pixels = drawn(pixels, targets, spaces)
     less = MOST / max(pixels.shape[:2])
     return pixels if less >= 1 else resized(pixels, (round(pixels.shape[0] * less), round(pixels.shape[1] * less)))
+
+
+def drawn(pixels: np.ndarray, targets: Mapping[str, Any], spaces: Mapping[str, LabelSpace]) -> np.ndarray:
+    """The picture (h, w, 3) uint8 with all truths, and below it the lines that some of them write.
+
+    Boxes that come with masks or key points are drawn by these.
+    """
+    height, below = len(pixels), []
+    twice = {"boxes"} if {"instances", "keypoints"} & set(targets) else set()
+    for head in sorted(set(targets) - twice, key=lambda head: (FIRST.get(head, 1), head)):
+        whole = targets[head].draw(pixels, spaces.get(head, EMPTY_SPACE))
+        pixels, lines = whole[:height], whole[height:]
+        below.append(lines)
+    return np.concatenate([pixels, *below])
 
 
 def shown(pixels: np.ndarray) -> np.ndarray:
