@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from saccade.jobs.runs import RunInfo
     from saccade.jobs.split import SplitResult
     from saccade.jobs.train import RunResult
+    from saccade.models.summary import Summary
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -115,6 +116,20 @@ def convert(data: Path | str, out: Path | str, **options: Any) -> Converted:
     from saccade.jobs.convert import ConvertOptions, run_convert
 
     return run_convert(data, Path(out), filled(ConvertOptions, options))
+
+
+@suggesting("saccade.jobs.summary:SummaryOptions")
+def summary(model: Path | str, *, csv: Path | str | None = None, **options: Any) -> Summary:
+    """The layers of a network: shapes, parameters, multiply-adds, strides, exact receptive fields.
+
+    model: a model.saccade, a run's folder, or a network by name.
+    csv: where the table goes as well.
+
+    The other keywords are those of `saccade summary`.
+    """
+    from saccade.jobs.summary import SummaryOptions, run_summary
+
+    return run_summary(model, filled(SummaryOptions, options), csv=_path(csv))
 
 
 @suggesting("saccade.jobs.split:SplitOptions")

@@ -23,6 +23,7 @@ VERBS: dict[str, Verb] = {
     "train": Verb("saccade.cli.train", "train a model, evaluate it and write the report"),
     "evaluate": Verb("saccade.cli.evaluate", "metrics with intervals of a model on a data set (alias: val)"),
     "predict": Verb("saccade.cli.predict", "one answer for each file, folder or pattern"),
+    "summary": Verb("saccade.cli.summary", "the layers of a model: shapes, parameters, cost, receptive fields"),
     "runs": Verb("saccade.cli.runs", "the runs of a folder and where they stand"),
     "compare": Verb("saccade.cli.compare", "two evaluations of the same images, as a paired test"),
     "report": Verb("saccade.cli.report", "write report.html of a run again"),

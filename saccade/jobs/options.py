@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -50,7 +52,9 @@ class TrainOptions(BaseModel):
 
     data: Annotated[str, Field(description="a folder, a CSV or a pair of IDX files")] = ""
     task: Annotated[str, Field(description="what to learn")] = "classify"
-    model: Annotated[str | None, Field(description="the network: small, lenet5, resnet18, vgg16, densenet121, mobilenet_v2 or another; an unknown name lists all")] = None
+    model: Annotated[
+        str | None, Field(description="the network: small, lenet5, resnet18, vgg16, densenet121, mobilenet_v2 or others, which an error lists")
+    ] = None
     out: Annotated[Path | None, Field(description="the run's folder, exactly")] = None
     name: Annotated[str, Field(description="added to the folder's name")] = ""
     budget: Annotated[str | None, Field(description="time for the whole command, such as 10m, 90s or 1h")] = None
@@ -153,6 +157,24 @@ def memory(text: str) -> int:
     if not found:
         raise ValueError(f"an amount of memory such as 512MB or 2GB is expected, got {text}")
     return int(float(found[1]) * {"kb": 10**3, "mb": 10**6, "gb": 10**9}.get((found[2] or "").lower(), 1))
+
+
+def network_settings(texts: Sequence[str]) -> dict[str, Any]:
+    """Arguments of a network from `name=value`, the values as JSON where they are. Raises UsageError USE-VALUE.
+
+    >>> network_settings(["dropout=0.3", "network.widths=[8, 16]", "norm=group"])
+    {'dropout': 0.3, 'widths': [8, 16], 'norm': 'group'}
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.removeprefix("network.").partition("=")
+        if not equals:
+            raise UsageError("USE-VALUE", f"{text}, expected name=value such as dropout=0.3", where="--set")
+        try:
+            found[name] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name] = value
+    return found
 
 
 def make_options(**given: Any) -> TrainOptions:

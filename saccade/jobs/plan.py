@@ -21,7 +21,7 @@ from saccade.data.preprocess import Preprocess
 from saccade.errors import UsageError
 from saccade.inference.device import multiply_adds
 from saccade.jobs.defaults import Recipe, batch_size, recipe_of
-from saccade.jobs.options import TrainOptions, memory
+from saccade.jobs.options import TrainOptions, memory, network_settings
 from saccade.jobs.prepare import Prepared
 from saccade.models.table import build, input_size
 from saccade.tasks import find_task
@@ -176,22 +176,10 @@ def network_arguments(options: TrainOptions, choose: Chooser, model: str) -> dic
     ours: dict[str, Any] = dict(recipe.arguments)
     for name in ours:
         choose.origins[f"network.{name}"] = f"auto: {recipe.why}"
-    for text in options.set:
-        name, equals, value = text.removeprefix("network.").partition("=")
-        if not equals:
-            raise UsageError("USE-VALUE", f"{text}, expected name=value such as dropout=0.3", where="--set")
-        ours[name] = _parsed(value)
+    for name, value in network_settings(options.set).items():
+        ours[name] = value
         choose.origins[f"network.{name}"] = "user"
     return ours
-
-
-def _parsed(text: str) -> Any:
-    import json
-
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
 
 
 def learning(options: TrainOptions, choose: Chooser, batch: int, n: int, recipe: Recipe) -> Settings:
