@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from saccade.ops.geometry import Geometry
 
 SHRINKS = 0.6  # below this scale a bilinear warp would alias: the picture is reduced by its area average first
 _CHANNELS = 4  # as many as OpenCV takes a border value for
+_ROWS = 32  # of a plane worked on at a time
 _SIDE = 32_766  # pixels that OpenCV's tables of places hold
 
 
@@ -31,24 +33,35 @@ def sources(geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
 
     Raises numpy.linalg.LinAlgError when the matrix is singular.
     """
+    x, y = np.empty(geometry.size), np.empty(geometry.size)
     h, w = geometry.size
-    x, y = np.broadcast_arrays((np.arange(w) + 0.5)[None], (np.arange(h) + 0.5)[:, None])
-    if geometry.bend is not None:
-        down, across = (_weights(n, cells) for n, cells in zip((h, w), geometry.bend.shape[:2], strict=True))
-        x, y = x + down @ geometry.bend[..., 0] @ across.T, y + down @ geometry.bend[..., 1] @ across.T
-    inverse = np.linalg.inv(geometry.square)
-    depth = inverse[2, 0] * x + inverse[2, 1] * y + inverse[2, 2]
-    behind = depth <= 1e-9
-    depth = np.where(behind, 1.0, depth)
-    found = [np.where(behind, -1e6, (inverse[i, 0] * x + inverse[i, 1] * y + inverse[i, 2]) / depth) for i in (0, 1)]
-    return found[0], found[1]
+    inverse, bend = np.linalg.inv(geometry.square), geometry.bend
+    middles = np.arange(w) + 0.5
+    if bend is not None:
+        (low, share), (first, part) = _between(bend.shape[1], w), _between(bend.shape[0], h)
+        down = (bend[first] * (1 - part)[:, None, None] + bend[first + 1] * part[:, None, None]).transpose(2, 0, 1)  # (2, h, columns of the grid)
+        steps = np.diff(down, axis=2)
+    for top in range(0, h, _ROWS):  # a few rows at a time stay in the cache
+        rows = slice(top, min(top + _ROWS, h))
+        u, v = np.broadcast_arrays(middles[None], (np.arange(rows.start, rows.stop) + 0.5)[:, None])
+        if bend is not None:
+            u, v = (centre + np.take(down[k, rows], low, 1) + np.take(steps[k, rows], low, 1) * share for k, centre in enumerate((u, v)))
+        x[rows], y[rows] = (inverse[i, 0] * u + inverse[i, 1] * v + inverse[i, 2] for i in (0, 1))
+        if len(geometry.matrix) == 3:
+            depth = inverse[2, 0] * u + inverse[2, 1] * v + inverse[2, 2]
+            behind = depth <= 1e-9
+            depth[behind] = 1.0
+            for values in (x, y):
+                values[rows] /= depth
+                values[rows][behind] = -1e6
+    return x, y
 
 
-def _weights(n: int, cells: int) -> np.ndarray:
-    """(n, cells): the weights of the points of a line, the first at 0 and the last at n, at the centres of n pixels."""
+def _between(cells: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where the centres of n pixels lie among points of a line, the first at 0, the last at n: the point before each, and the share of the way on."""
     at = (np.arange(n) + 0.5) / n * (cells - 1)
-    weights: np.ndarray = np.clip(1 - np.abs(at[:, None] - np.arange(cells)[None]), 0, None)
-    return weights
+    low = np.minimum(at.astype(np.int64), cells - 2)
+    return low, at - low
 
 
 def nearest(plane: np.ndarray, geometry: Geometry, fill: float) -> np.ndarray:
@@ -59,16 +72,21 @@ def nearest(plane: np.ndarray, geometry: Geometry, fill: float) -> np.ndarray:
     h, w = geometry.size
     if not plane.size or not h * w:
         return np.full((h, w), fill, plane.dtype)
-    if geometry.affine and max(*plane.shape, h, w) <= _SIDE and plane.dtype.name in ("uint8", "uint16", "int32", "float32"):
-        np.linalg.inv(geometry.square)  # OpenCV takes a singular matrix without a word
-        flags = cv2.INTER_NEAREST
-        warped: np.ndarray = cv2.warpAffine(plane, centred(geometry.matrix), (w, h), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=(fill,) * 4)
-        return warped
-    x, y = (np.floor(np.clip(values, -1, 1 << 30)).astype(np.int64) for values in sources(geometry))
-    there = (x >= 0) & (x < plane.shape[1]) & (y >= 0) & (y < plane.shape[0])
-    out = np.full((h, w), fill, plane.dtype)
-    out[there] = plane[y[there], x[there]]
-    return out
+    inverse = np.linalg.inv(geometry.square)
+    if max(*plane.shape, h, w) > _SIDE or plane.dtype.name not in ("uint8", "uint16", "int32", "float32"):
+        x, y = (np.floor(np.clip(values, -1, 1 << 30)).astype(np.int64) for values in sources(geometry))
+        there = (x >= 0) & (x < plane.shape[1]) & (y >= 0) & (y < plane.shape[0])
+        out = np.full((h, w), fill, plane.dtype)
+        out[there] = plane[y[there], x[there]]
+        return out
+    how: dict[str, Any] = {"borderMode": cv2.BORDER_CONSTANT, "borderValue": (fill,) * 4}
+    if geometry.affine:
+        return cv2.warpAffine(plane, centred(geometry.matrix), (w, h), flags=cv2.INTER_NEAREST, **how)
+    corners = np.array([[0, 0, 1], [w, 0, 1], [0, h, 1], [w, h, 1]]) @ inverse[2]
+    if geometry.bend is None and corners.min() > 1e-6:  # all of the target shows what is in front of the viewer
+        return cv2.warpPerspective(plane, centred(geometry.matrix), (w, h), flags=cv2.INTER_NEAREST, **how)
+    maps = [(values - 0.5).astype(np.float32) for values in sources(geometry)]
+    return cv2.remap(plane, maps[0], maps[1], cv2.INTER_NEAREST, **how)
 
 
 def covered(size: tuple[int, int], geometry: Geometry) -> np.ndarray:
