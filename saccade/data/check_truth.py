@@ -32,6 +32,8 @@ from saccade.targets import (
     SegmentationMap,
     TagSequence,
 )
+from saccade.targets.flow_map import FlowMap
+from saccade.targets.normal_map import NormalMap
 
 
 class Seen(NamedTuple):
@@ -101,6 +103,8 @@ def _own(target: Any, size: Size, space: LabelSpace | None) -> list[Problem]:
             return check_points.points(target, size, space)
         case DepthMap():
             return check_maps.depth(target, size)
+        case FlowMap() | NormalMap():
+            return check_maps.plane((int(target.vectors.shape[1]), int(target.vectors.shape[2])), size, "map of vectors")
         case ImageTarget():
             return check_maps.picture(target)
         case Caption():

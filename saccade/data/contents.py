@@ -30,6 +30,8 @@ from saccade.targets import (
     SegmentationMap,
     TagSequence,
 )
+from saccade.targets.flow_map import FlowMap
+from saccade.targets.normal_map import NormalMap
 from saccade.targets.segmentation_map import IGNORED
 
 OBJECTS = frozenset({"boxes", "instances", "keypoints", "points", "regions", "graph", "boxes3d"})
@@ -82,9 +84,11 @@ def heads(dataset: ImageDataset) -> tuple[str, ...]:
 
 
 def main_head(dataset: ImageDataset) -> str:
-    """The head that a report speaks of first: `label` where there is one, else the first that has a truth."""
+    """The head that a report speaks of first: `label` where there is one, else the first with classes and a truth, else the first with a truth."""
     own = heads(dataset)
-    return next((name for name in own if any(record.targets.get(name) is not None for record in dataset.records)), own[0] if own else "label")
+    there = [name for name in own if any(record.targets.get(name) is not None for record in dataset.records)]
+    named = [name for name in there if name in dataset.spaces and len(dataset.spaces[name])]
+    return "label" if "label" in there else next(iter(named + there + list(own)), "label")
 
 
 def plain(dataset: ImageDataset) -> bool:
@@ -192,6 +196,12 @@ def _depth(target: DepthMap) -> Contents:
     return Contents(len(known) > 0, plane=(metres.shape[0], metres.shape[1]), values=values)
 
 
+def _vectors(target: FlowMap | NormalMap) -> Contents:
+    vectors = target.vectors.numpy()
+    known = np.isfinite(vectors).min(axis=0, initial=True)
+    return Contents(bool(known.any()), plane=(vectors.shape[1], vectors.shape[2]), values={"known": float(known.mean())})
+
+
 def _picture(target: ImageTarget) -> Contents:
     return Contents(True, plane=(int(target.pixels.shape[1]), int(target.pixels.shape[2])), values={"channels": float(len(target.pixels))})
 
@@ -236,5 +246,7 @@ _READERS: Mapping[type[Any], Callable[[Any], Contents]] = MappingProxyType(
         SceneGraph: _graph,
         Boxes3D: _boxes3d,
         TagSequence: _tags,
+        FlowMap: _vectors,
+        NormalMap: _vectors,
     }
 )

@@ -67,12 +67,15 @@ def cell(dataset: ImageDataset, place: int, side: int = 160) -> np.ndarray | Non
         truth = {head: target for head, target in dataset.truth(place).items() if target is not None}
     except DataError:
         truth = {}
+    below = []  # what each truth writes under the picture; the next one is drawn on the picture alone
     for head in sorted(_told(truth), key=lambda head: head in _WORDS):
         try:
-            drawn = _drawn(truth[head], drawn, whole, size, dataset.spaces.get(head, LabelSpace(())))
+            after = _drawn(truth[head], drawn, whole, size, dataset.spaces.get(head, LabelSpace(())))
         except (ValueError, DataError):
             continue
-    return drawn if drawn.shape[0] <= _TALLEST * side else drawn[: int(_TALLEST * side)]
+        drawn = np.ascontiguousarray(after[: size[0]])
+        below.append(after[size[0] :])
+    return np.concatenate([drawn, *below])[: int(_TALLEST * side)]
 
 
 def _told(truth: Mapping[str, Any]) -> list[str]:
@@ -85,7 +88,7 @@ def _drawn(target: Any, image: np.ndarray, whole: tuple[int, int], size: tuple[i
     """The truth of a picture of size `whole`, drawn on it at `size`."""
     if type(target).__name__ != "ImageTarget":  # a second picture may have a size of its own, and is drawn below
         target = target.warp(Geometry.resize(whole, size))
-    if isinstance(target, Boxes | Instances) and len(target) > _NAMED:
+    if isinstance(target, Boxes | Instances) and (len(target) > _NAMED or len(space) < 2):  # one class needs no name
         return _crowd(target, image, space)
     drawn: np.ndarray = target.draw(image, space)
     return drawn
