@@ -47,6 +47,8 @@ def check(
     if threads < 1:
         raise UsageError("USE-VALUE", f"threads={threads}", fix="give at least 1")
     began = time.perf_counter()
+    if dataset.format == "world":  # drawn when it is read: there is no file that could be bad
+        return CheckReport((), dataset, len(dataset), 0, {dataset.size(0): len(dataset)} if len(dataset) else {})
     if max_pixels is not None:
         dataset = replace(dataset, max_pixels=max_pixels)
     depth = Depth(deep, deep and near, isolate and deep)

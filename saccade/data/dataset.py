@@ -35,7 +35,7 @@ class ImageDataset:
     root: Path
     format: str
     reason: str
-    records: tuple[Record, ...]
+    records: Sequence[Record]
     spaces: Mapping[str, LabelSpace]
     channels: int = 3
     value_range: tuple[float, float] | None = None

@@ -18,6 +18,8 @@ from saccade.data.image import MAX_PIXELS, header
 from saccade.errors import DataError, UsageError, nearest
 
 _PEEKS = 9
+SCHEME = "world:"
+"""What a path to simulated data begins with."""
 
 
 def open_dataset(
@@ -34,8 +36,12 @@ def open_dataset(
     format: a name of `formats.FORMATS` instead of finding out. group: a column of a table, or a regular expression whose
     first group (or whole match) in a record's id is its group. label, path_column: columns of a table.
 
+    A path such as `world:tabletop?n=2000&size=96` is a simulated data set (`data.world`), which has no files.
+
     Raises DataError DATA-MISSING, DATA-LAYOUT, ANN-*; UsageError USE-VALUE, USE-OPTION. Survivable findings are `problems`.
     """
+    if str(path).startswith(SCHEME):
+        return _simulated(str(path), format=format, group=group, label=label, path_column=path_column)
     if format is not None and format not in FORMATS:
         raise UsageError("USE-VALUE", f"format={format}", fix=nearest(format, FORMATS))
     source = _source(Path(path), Wishes(label, path_column, group, format, max_pixels))
@@ -59,6 +65,17 @@ def open_dataset(
         problems=tuple(found.problems),
         arrays=found.arrays,
     )
+
+
+def _simulated(path: str, **wishes: str | None) -> ImageDataset:
+    """A simulated data set. Raises UsageError USE-OPTION for what only files have."""
+    for option, value in wishes.items():
+        if value is not None and not (option == "format" and value == "world"):
+            raise UsageError("USE-OPTION", f"{option} is for files, but {path} is simulated", fix="write knobs behind the name: world:tabletop?n=2000&size=96")
+    from saccade.data.world.dataset import open_world
+    from saccade.data.world.recipe import parse
+
+    return open_world(parse(path))
 
 
 def _source(path: Path, wishes: Wishes) -> Source:

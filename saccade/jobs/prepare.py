@@ -118,7 +118,7 @@ def write_data(run: RunFolder, prepared: Prepared, preprocess: dict[str, Any]) -
         run.path / "data.json",
         {
             "name": dataset.name,
-            "root": str(Path(dataset.root).resolve()),
+            "root": str(dataset.root) if dataset.format == "world" else str(Path(dataset.root).resolve()),
             "format": dataset.format,
             "reason": dataset.reason,
             "fingerprint": dataset.fingerprint,

@@ -211,12 +211,12 @@ def shaded(packed: Packed, points: Surface, rows: Tensor, toward: Vector, distan
 
 
 def _near_balls(packed: Packed, p: list[Tensor], toward: Vector, distance: Tensor | None, scene: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Pairs (place in p, thing) where the way to the light meets the ball around a thing."""
+    """Pairs (place in p, unit of `packed.things`) where the way to the light meets a ball."""
     things, which, owner = packed.things, [], []
     balls = things.balls.cpu().numpy().astype(np.float64)
     for number in range(packed.count):
         here = None if scene is None else where(scene == number)
-        numbers = [i for i in range(things.before[number], things.before[number + 1]) if balls[3, i] > 0]
+        numbers = range(things.units[number], things.units[number + 1])
         if not numbers or (here is not None and not len(here)):
             continue
         q = p if here is None else [take(v, here) for v in p]

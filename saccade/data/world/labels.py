@@ -61,7 +61,7 @@ class Told:
 
 
 def _label(t: Told) -> Label:
-    return Label(t.world.kinds.index(t.scene.kind))
+    return Label(t.world.classes.index(t.scene.kind))
 
 
 def _labels(t: Told) -> Labels:
@@ -189,7 +189,7 @@ _THINGS = frozenset({"labels", "boxes", "full_boxes", "instances", "points", "bo
 def space(world: World, head: str) -> LabelSpace:
     """What the numbers of a head mean in a world; without names for heads that have no classes."""
     if head == "label":
-        return LabelSpace(world.kinds)
+        return LabelSpace(world.classes)
     if head == "map":
         return LabelSpace(world.regions, background=0)
     if head in _THINGS:

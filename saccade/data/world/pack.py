@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,10 +56,14 @@ class Packed:
 
 @dataclass(frozen=True)
 class Things:
-    """m things: how many of each scene come before, the ball around each (4, m; radius 0 for what casts no shadow), its solids as a list
-    (`solids[first[i] : first[i] + number[i]]` are rows of the packed solids)."""
+    """m things and the u balls that shadows are looked for in. before: how many things of the scenes before, for each scene and after the last.
+
+    units: the same for the balls. balls: (4, u) middle and radius, around a thing or around one of its solids, whichever is cheaper. first, number:
+    (u,) where the solids of each are in `solids`, rows of the packed solids.
+    """
 
     before: tuple[int, ...]
+    units: tuple[int, ...]
     balls: Tensor
     first: Tensor
     number: Tensor
@@ -106,7 +110,7 @@ def pack(scenes: Sequence[Scene], size: tuple[int, int], device: torch.device | 
         balls=moved(balls.T.astype(np.float32)),
         level=moved(column("level")),
         row=moved(order),
-        things=_things(scenes, things, owner, balls, moved),
+        things=_things(scenes, things, owner, balls, (float(focal[0] ** 2), float(size[0] * size[1])), moved),
         intrinsics=moved(intrinsics),
         materials=moved(_materials(scenes)),
         axes=moved(np.stack([rounded(camera.axes()).ravel() for camera in cameras], 1).astype(np.float32)),
@@ -177,14 +181,47 @@ def _bounds(corners: np.ndarray, kind: np.ndarray, camera: np.ndarray, size: tup
     return np.clip(found, 0, (w, h, w, h)).astype(np.int64)
 
 
-def _things(scenes: Sequence[Scene], before: np.ndarray, owner: np.ndarray, balls: np.ndarray, moved: object) -> Things:
-    assert callable(moved)
+def _things(
+    scenes: Sequence[Scene], before: np.ndarray, owner: np.ndarray, balls: np.ndarray, frame: tuple[float, float], moved: Callable[[np.ndarray], Tensor]
+) -> Things:
+    """owner: (n,) the thing of each solid. balls: (n, 4). frame: squared focal length in pixels, and pixels of the image."""
     order = np.argsort(owner, kind="stable")
-    total = int(before[-1])
-    number = np.bincount(owner, minlength=total)
-    first = np.concatenate([[0], np.cumsum(number)[:-1]])
-    casts = np.array([thing.casts for scene in scenes for thing in scene.things], dtype=bool)
-    casts[owner[balls[:, 3] == 0]] = False
+    starts = np.searchsorted(owner[order], np.arange(int(before[-1]) + 1))
+    around, casts = _around(owner, balls, int(before[-1])), [thing.casts for scene in scenes for thing in scene.things]
+    rows: list[tuple[np.ndarray, int, int]] = []  # ball, first place in `order`, number of solids
+    units = [0]
+    for scene in range(len(scenes)):
+        for thing in range(int(before[scene]), int(before[scene + 1])):
+            first, last = int(starts[thing]), int(starts[thing + 1])
+            own = order[first:last]
+            if not casts[thing] or not len(own) or not balls[own, 3].all():
+                continue
+            n, (focal, full) = len(own), frame
+            pixels = min(np.pi * around[thing, 3] ** 2 * focal / max((around[thing, :3] ** 2).sum(), 1e-6), full)
+            each = np.minimum(np.pi * balls[own, 3] ** 2 * focal / np.maximum((balls[own, :3] ** 2).sum(1), 1e-6), full)
+            if _BALL * full + _SOLID * pixels * n <= _BALL * full * n + _SOLID * each.sum():
+                rows.append((around[thing], first, n))
+            else:
+                rows += [(balls[solid], first + i, 1) for i, solid in enumerate(own)]
+        units.append(len(rows))
+    spheres = np.stack([row[0] for row in rows], 1) if rows else np.zeros((4, 0))
+    columns = np.array([(row[1], row[2]) for row in rows], dtype=np.int64).reshape(-1, 2)
+    return Things(
+        before=tuple(int(b) for b in before),
+        units=tuple(units),
+        balls=moved(spheres.astype(np.float32)),
+        first=moved(columns[:, 0]),
+        number=moved(columns[:, 1]),
+        solids=moved(order),
+    )
+
+
+_BALL, _SOLID = 7.0, 16.0
+"""What it costs to look whether a ray meets a ball, and a solid, in the same unit."""
+
+
+def _around(owner: np.ndarray, balls: np.ndarray, total: int) -> np.ndarray:
+    """(m, 4) the ball around all solids of each thing."""
     around = np.zeros((total, 4))
     low, high = np.full((total, 3), np.inf), np.full((total, 3), -np.inf)
     np.minimum.at(low, owner, balls[:, :3] - balls[:, 3:])
@@ -192,8 +229,7 @@ def _things(scenes: Sequence[Scene], before: np.ndarray, owner: np.ndarray, ball
     around[:, :3] = (low + high) / 2
     reach = np.sqrt(((balls[:, :3] - around[owner, :3]) ** 2).sum(1)) + balls[:, 3]
     np.maximum.at(around[:, 3], owner, reach)
-    around[:, 3] = np.where(casts, around[:, 3], 0.0)
-    return Things(tuple(int(b) for b in before), moved(around.T.astype(np.float32)), moved(first), moved(number), moved(order))
+    return around
 
 
 MATERIAL = 14

@@ -81,6 +81,8 @@ def _box(light: np.ndarray, radius: int, axis: int) -> np.ndarray:
 def develop(light: np.ndarray, lens: Lens, key: tuple[int, int]) -> np.ndarray:
     """(h, w, 3) linear light -> (h, w, 3) uint8 sRGB as the sensor and the file give it. key: (seed, index) of its noise."""
     exposed = np.maximum(light * np.float32(lens.exposure), 0)
+    if lens.veil and lens.look != "light":
+        exposed = exposed + (np.float32(0.45) - exposed) * np.float32(min(lens.veil, 0.8))
     if lens.rain:
         exposed = _rain(exposed, lens, key)
     mapped = exposed * (1 + exposed * np.float32(1 / 6.25)) / (1 + exposed)  # Reinhard et al. 2002, eq. 4, white at 2.5

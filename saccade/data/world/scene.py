@@ -113,7 +113,7 @@ class Camera(NamedTuple):
 
 
 class Air(NamedTuple):
-    """Sky, ambient light, and what lies between the camera and things. fog: extinction per metre. clouds: in [0, 1]. stars: whether the sky has them."""
+    """Sky, ambient light, and what lies between the camera and things. fog: extinction per metre. clouds: in [0, 1]. lit: how bright lit windows are."""
 
     horizon: Colour = (0.75, 0.82, 0.9)
     zenith: Colour = (0.25, 0.45, 0.8)
@@ -122,16 +122,19 @@ class Air(NamedTuple):
     fog: float = 0.0
     fog_colour: Colour = (0.7, 0.72, 0.75)
     clouds: float = 0.0
+    lit: float = 0.0
 
 
 class Lens(NamedTuple):
     """What happens after the light has come in. exposure: factor. noise: standard deviation at black, in 8-bit steps. jpeg: quality, 0 none.
-    rain: streaks for each 1,000 pixels. look: "light", or "xray", "fluorescence", "brightfield", where the thickness of solids is seen."""
+    rain: streaks for each 1,000 pixels. veil: haze over looks that see through things.
+    look: "light", or "xray", "fluorescence", "brightfield", where the thickness of solids is seen."""
 
     exposure: float = 1.0
     noise: float = 0.0
     jpeg: int = 0
     rain: float = 0.0
+    veil: float = 0.0
     look: str = "light"
 
 
@@ -147,6 +150,10 @@ class Scene:
     air: Air = field(default_factory=Air)
     lens: Lens = field(default_factory=Lens)
     facts: Mapping[str, str] = field(default_factory=dict)
+
+
+UPRIGHT_PLANE = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+"""Turns a horizontal plane to face a viewer who looks along y: x to the right, z up."""
 
 
 def turn_z(angle: float) -> np.ndarray:

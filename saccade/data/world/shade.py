@@ -21,7 +21,7 @@ SUN, LAMP = 1, 2
 class Lighting(NamedTuple):
     """The lights and the air of b scenes. lamps: (slots, 9, b) colour, direction or place in camera coordinates, reach, kind (0 none), shadow.
 
-    air: (19, b): 0-2 horizon, 3-5 zenith, 6-8 ambient from above, 9-11 from below, 12 fog, 13-15 its colour, 16 clouds.
+    air: (18, b): 0-2 horizon, 3-5 zenith, 6-8 ambient from above, 9-11 from below, 12 fog, 13-15 its colour, 16 clouds, 17 lit windows.
     used: textures of any material.
     """
 
@@ -34,14 +34,14 @@ def lighting(scenes: Sequence[Scene], device: torch.device | str = "cpu") -> Lig
     """The columns of the lights of scenes."""
     slots = max((len(scene.lights) for scene in scenes), default=0)
     lamps = np.zeros((slots, 9, len(scenes)))
-    air = np.zeros((17, len(scenes)))
+    air = np.zeros((18, len(scenes)))
     for b, scene in enumerate(scenes):
         axes, place = rounded(scene.camera.axes()), rounded(scene.camera.place)
         for slot, light in enumerate(scene.lights):
             vector = axes @ rounded(light.toward) if light.toward is not None else axes @ (rounded(light.at) - place)
             lamps[slot, :, b] = (*light.colour, *vector, light.reach, SUN if light.toward is not None else LAMP, light.shadow)
         a = scene.air
-        air[:, b] = (*a.horizon, *a.zenith, *a.ambient, *a.ground, a.fog, *a.fog_colour, a.clouds)
+        air[:, b] = (*a.horizon, *a.zenith, *a.ambient, *a.ground, a.fog, *a.fog_colour, a.clouds, a.lit)
     used = frozenset(material.texture for scene in scenes for material in scene.materials)
     return Lighting(torch.from_numpy(lamps.astype(np.float32)).to(device), torch.from_numpy(air.astype(np.float32)).to(device), used)
 
@@ -66,7 +66,7 @@ def shade(packed: Packed, light: Lighting, points: Surface) -> list[Tensor]:
     air = _columns(light.air, scene)
     up = [_columns(packed.axes[3 * i + 2 : 3 * i + 3], scene)[0] for i in range(3)]
     sky = dot(points.normal, (up[0], up[1], up[2])) * 0.5 + 0.5
-    glow = material[9] + lit * 0.9
+    glow = material[9] + lit * air[17] * 14
     albedo = [material[c] + (material[3 + c] - material[c]) * mixed for c in range(3)]
     colour = [albedo[c] * (air[9 + c] + (air[6 + c] - air[9 + c]) * sky + glow) for c in range(3)]
     short = 1 / root(dot(points.point, points.point))

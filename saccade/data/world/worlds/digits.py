@@ -9,15 +9,13 @@ import numpy as np
 from saccade.data.world.build import COLOURS, Builder, ball, block, limb, mixed, scaled
 from saccade.data.world.chance import Chance
 from saccade.data.world.glyph_strokes import STROKES
-from saccade.data.world.scene import Air, Camera, Colour, Lens, Light, Scene, Solid, turn_y
+from saccade.data.world.scene import UPRIGHT_PLANE, Air, Camera, Colour, Lens, Light, Scene, Solid, turn_y
 from saccade.data.world.solids import PLANE
 from saccade.data.world.worlds.knobs import Knobs
 
 KINDS = tuple("0123456789")
 NAMES = KINDS
 STUFF = ("board", "scrap")
-BOARD = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-"""Turns a plane to face the viewer: the board is x to the right and z up, at y = 0."""
 
 
 def strokes(chance: Chance, name: str, thick: float, material: int, variety: float) -> list[Solid]:
@@ -47,7 +45,7 @@ def board(b: Builder, chance: Chance, colour: Colour, clutter: float) -> None:
     texture = chance.one(("noise", "leaves", "checks", "stripes", "plain"))
     other = mixed(colour, (0.5, 0.5, 0.5) if sum(colour) < 0.6 else scaled(colour, 0.45), 0.35 + 0.4 * clutter)
     paint = b.paint(colour, other, texture, chance.within(1.0, 3.0))
-    b.stuff("board", [Solid(PLANE, np.zeros(3), BOARD, np.ones(3), paint)])
+    b.stuff("board", [Solid(PLANE, np.zeros(3), UPRIGHT_PLANE, np.ones(3), paint)])
     scraps: list[Solid] = []
     for _ in range(int(clutter * chance.whole(4, 14))):
         paint = b.paint(mixed(colour, COLOURS[chance.one(tuple(COLOURS))], 0.6))

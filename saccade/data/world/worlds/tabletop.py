@@ -11,7 +11,7 @@ import numpy as np
 
 from saccade.data.world.build import UPRIGHT, Builder, ball, block, limb, scatter, spike, tube
 from saccade.data.world.chance import Chance
-from saccade.data.world.scene import Light, Scene, Solid, turn_x, turn_z
+from saccade.data.world.scene import UPRIGHT_PLANE, Light, Scene, Solid, turn_x, turn_z
 from saccade.data.world.solids import BOX, PLANE
 from saccade.data.world.worlds.knobs import Knobs, aimed, finished, room
 
@@ -212,8 +212,7 @@ def _room(b: Builder, chance: Chance, kind: str, knobs: Knobs) -> None:
     texture = {"kitchen": ("checks", 7.0), "office": ("plain", 1.0), "workshop": ("noise", 1.5), "playroom": ("stripes", 6.0)}[kind]
     busy = knobs.clutter > 0.3
     wall = b.paint(plain, pale, texture[0] if busy else "plain", texture[1])
-    facing = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-    b.stuff("wall", [Solid(PLANE, np.array([0.0, 1.25, 0.0]), facing, np.ones(3), wall)])
+    b.stuff("wall", [Solid(PLANE, np.array([0.0, 1.25, 0.0]), UPRIGHT_PLANE, np.ones(3), wall)])
     one, two, surface, scale, gloss = _TABLES[kind]
     top = b.paint(one, two, surface, scale * chance.within(0.8, 1.3), gloss=gloss)
     slab = Solid(BOX, np.array([0.0, 0.35, -0.02]), UPRIGHT, np.array([1.4, 0.9, 0.02]), top)

@@ -8,9 +8,10 @@ from saccade.data.world.worlds.knobs import Make
 
 
 class World(NamedTuple):
-    """A named world. about: one line. make: the builder. kinds: classes of scenes. names: classes of things. stuff: parts of the background.
+    """A named world. about: one line. make: the builder. kinds: what a scene may be made as. names: classes of things. stuff: parts of the background.
 
-    keypoints, bones, pairs: of things with joints. frames: pictures of one scene, more than 1 for clips; step_s: seconds between them.
+    labels: classes of scenes where they are others than the kinds. keypoints, bones, pairs: of things with joints.
+    frames: pictures of one scene, more than 1 for clips; step_s: seconds between them.
     outdoors: whether it has weather and a sky.
     """
 
@@ -25,6 +26,12 @@ class World(NamedTuple):
     frames: int = 1
     step_s: float = 0.1
     outdoors: bool = False
+    labels: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of scenes."""
+        return self.labels or self.kinds
 
     @property
     def regions(self) -> tuple[str, ...]:
