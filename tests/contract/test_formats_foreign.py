@@ -45,6 +45,7 @@ SIGNS = {
     "Datumaro JSON": {"annotations/a.json": '{"infos": {}, "categories": {"label": {"labels": []}}, "items": []}', "images/a.png": True},
     "WebDataset": {"shard-000.tar": "x"},
     "JSON in UTF-16": {"labels.json": '{"images": []}'.encode("utf-16"), "a.jpg": True},
+    "pixels in a CSV": {"train.csv": ",".join("0" * 785) + "\n"},
     "HDF5": {"a.h5": b"\x89HDF\r\n\x1a\n"},
     "Parquet": {"a.parquet": "PAR1"},
     "DICOM": {"p/a.dcm": "x", "q/a.dcm": "x"},

@@ -75,6 +75,7 @@ FOREIGN: tuple[Foreign, ...] = (
     Foreign("Datumaro JSON", r"\.json$", "convert it with datumaro (datum convert -if datumaro -f coco)",
             rb'^\s*\{[\s\S]*"categories"\s*:\s*\{\s*("label"|"mask"|"points"|\})'),
     Foreign("JSON in UTF-16", r"\.json$", "save it as UTF-8", rb"^(\xff\xfe|\xfe\xff)", when="last"),
+    Foreign("pixels in a CSV", r"\.csv$", "write each row as a picture in one folder a class, or as IDX", rb"^\d+(,\d+){100}", when="last"),
     Foreign("WebDataset", r"\.tar$", "unpack the shards, and write the labels as a CSV with path,label", when="last"),
     Foreign("HDF5", r"\.(h5|hdf5|hdf)$", _PICTURES, rb"^\x89HDF\r\n", when="last"),
     Foreign("Parquet", r"\.(parquet|arrow|feather)$", _PICTURES, rb"^(PAR1|ARROW1|FEA1)", when="last"),
