@@ -1,6 +1,7 @@
 """One file for each target type: the record, how it warps, draws and merges; and the table of them.
 
-The keys of the table are the names of the heads under which a data set holds its truths.
+The keys of the table are the names of the heads under which a data set holds its truths. Flow and normals are not in it: only the
+world simulator tells them, and no data set's files do.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from saccade.targets.boxes import Boxes
 from saccade.targets.boxes3d import Boxes3D
 from saccade.targets.caption import Caption
 from saccade.targets.depth_map import DepthMap
+from saccade.targets.flow_map import FlowMap
 from saccade.targets.image_target import ImageTarget
 from saccade.targets.instances import Instances
 from saccade.targets.keypoints import Keypoints
 from saccade.targets.label import Label
 from saccade.targets.labels import Labels
+from saccade.targets.normal_map import NormalMap
 from saccade.targets.number import Number
 from saccade.targets.points import Points
 from saccade.targets.region_captions import RegionCaptions
@@ -47,7 +50,7 @@ TARGETS: Mapping[str, type[Any]] = MappingProxyType(
 
 # fmt: off
 __all__ = [
-    "TARGETS", "Boxes", "Boxes3D", "Caption", "DepthMap", "ImageTarget", "Instances", "Keypoints", "Label", "Labels", "Number", "Points",
+    "TARGETS", "Boxes", "Boxes3D", "Caption", "DepthMap", "FlowMap", "ImageTarget", "Instances", "Keypoints", "Label", "Labels", "NormalMap", "Number", "Points",
     "RegionCaptions", "SceneGraph", "SegmentationMap", "TagSequence",
 ]
 # fmt: on
