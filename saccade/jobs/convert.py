@@ -96,7 +96,8 @@ def run_convert(source: str | Path, out: Path, options: ConvertOptions | None = 
         try:
             partial.mkdir(parents=True)
             losses += writer(dataset, partial, Pictures(dataset, partial, chosen.images))
-            written = counts(dataset)
+            dropped = {problem.where for problem in losses if problem.code == "LOSS-HEAD"}
+            written = {head: held for head, held in counts(dataset).items() if head not in dropped}
             back = counts(open_dataset(partial, format=name)) if chosen.images != "none" else written
             if difference := {head: (n, back.get(head)) for head, n in written.items() if back.get(head) != n}:
                 got = "; ".join(f"{head}: {n[0]} images, {n[1]} objects, read back {b or 'none'}" for head, (n, b) in difference.items())

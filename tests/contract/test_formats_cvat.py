@@ -88,7 +88,7 @@ JOINTS = [f"<label><name>{name}</name><type>points</type><parent>cat</parent></l
 
 
 def test_skeletons(tmp_path):
-    data = read(tmp_path, SKELETON.format(""), labels=(label("cat", SVG), *JOINTS))
+    data = read(tmp_path, SKELETON.format("").replace("</skeleton>", '<attribute name="age">3</attribute></skeleton>'), labels=(label("cat", SVG), *JOINTS))
     points, space = data.truth(0)["keypoints"], data.spaces["keypoints"]
     assert list(data.spaces) == ["keypoints"] and space.names == ("cat",) and space.keypoints == ("nose", "left paw", "right paw")
     assert space.skeleton == ((0, 1),) and space.pairs == ((1, 2),)
@@ -152,6 +152,7 @@ DAMAGED = {
     "negative run lengths": ('<mask label="cat" rle="20, -4" left="0" top="0" width="4" height="4"/>', "ANN-MASK"),
     "huge run lengths": ('<mask label="cat" rle="0, 99999999999" left="0" top="0" width="4" height="4"/>', "ANN-MASK"),
     "a mask outside": ('<mask label="cat" rle="0, 16" left="38" top="0" width="4" height="4"/>', "ANN-MASK"),
+    "a joint without a name": (SKELETON.format("").replace('label="nose"', ""), "ANN-FIELD"),
     "listed twice": (f'</image><image id="1" name="a.png" width="40" height="30">{BOX}', "ANN-CONFLICT"),
 }
 

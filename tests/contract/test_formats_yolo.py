@@ -221,6 +221,12 @@ def test_masks_are_the_same_pixels_when_written_as_one_outline(tmp_path):
                 assert np.array_equal(mask_of(one), mask_of(other))
 
 
+def test_of_key_points_and_outlines_one_is_written(tmp_path):
+    dataset = random_set(3, tmp_path / "in", heads=("boxes", "instances", "keypoints"), images=3)
+    again, losses = written(dataset, tmp_path / "out", "yolo")
+    assert list(again.spaces) == ["boxes", "keypoints"] and losses == ["LOSS-HEAD instances yolo holds key points or outlines, not both"]
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.text(st.sampled_from("01.5-e, \t\n\rnaif_²"), max_size=60), st.sampled_from([Layout(2), Layout(None), Layout(2, 1, 3), Layout(2, 2, 2)]))
 def test_any_text_gives_objects_or_coded_problems(text, layout):

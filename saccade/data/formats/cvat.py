@@ -189,8 +189,8 @@ def _united(gathered: _Gathered) -> Labels:
         labels.lines += [line for line in lines if line not in labels.lines]
         labels.kinds |= own.kinds
     shapes = [shape for image in gathered.images.values() for shape, _, _, _ in image.shapes if shape.tag == "skeleton"]
-    for joint in (inner.get("label") or "" for shape in shapes for inner in shape):
-        if joint not in labels.joints:
+    for joint in (inner.get("label") or "" for shape in shapes for inner in shape.findall("points")):
+        if joint and joint not in labels.joints:
             labels.joints.append(joint)
     if not labels.names:
         used = {label for image in gathered.images.values() for _, label, _, _ in image.shapes}
@@ -298,6 +298,8 @@ class _Targets:
     def _skeleton(self, shape: Element, number: int, image: Image, label: str, where: str, rows: list[int]) -> None:
         table = np.zeros((len(self.labels.joints), 3))
         for joint in shape.findall("points"):
+            if not joint.get("label"):
+                raise DataError("ANN-FIELD", "a point of a skeleton without a label", where=where)
             if joint.get("outside") != "1":
                 (xy,) = self._inside(points_of(joint, where)[:1], image, where) or ((0.0, 0.0),)
                 table[self.labels.joints.index(joint.get("label") or "")] = (*xy, 1 if joint.get("occluded") == "1" else 2)
