@@ -50,7 +50,7 @@ TARGETS: Mapping[str, type[Any]] = MappingProxyType(
 
 # fmt: off
 __all__ = [
-    "TARGETS", "Boxes", "Boxes3D", "Caption", "DepthMap", "FlowMap", "ImageTarget", "Instances", "Keypoints", "Label", "Labels", "NormalMap", "Number", "Points",
-    "RegionCaptions", "SceneGraph", "SegmentationMap", "TagSequence",
+    "TARGETS", "Boxes", "Boxes3D", "Caption", "DepthMap", "FlowMap", "ImageTarget", "Instances", "Keypoints", "Label", "Labels", "NormalMap", "Number",
+    "Points", "RegionCaptions", "SceneGraph", "SegmentationMap", "TagSequence",
 ]
 # fmt: on
