@@ -12,7 +12,7 @@ import numpy as np
 from saccade.core import Record, Stored
 from saccade.data import check_sets
 from saccade.data.check_files import Depth, Finding, inspect_all
-from saccade.data.check_objects import Seen, pairs, whole
+from saccade.data.check_objects import Seen, alone, pairs, whole
 from saccade.data.check_report import CheckReport
 from saccade.data.check_truth import checked
 from saccade.data.contents import Contents, contents, plain
@@ -60,7 +60,7 @@ def check(
     records = [replace(checked(dataset.records[i], findings[i].size, findings[i].mended), bytes_hash=findings[i].hash) for i in left]
     usable, ranges, more = _resolved(dataset, records, [findings[i] for i in left])
     problems += more + (check_sets.classes(usable.class_counts(), str(dataset.root)) if labelled else [])
-    problems += _whole(usable, {dataset.records[i].id: findings[i] for i in left})
+    problems += alone(dataset) + _whole(usable, {dataset.records[i].id: findings[i] for i in left})
     bad = {problem.image or problem.where for problem in problems if problem.severity == "error"}
     bad |= {dataset.records[i].id for i, finding in enumerate(findings) if finding.bad}
     sizes = Counter(findings[i].size for i in left)

@@ -10,7 +10,7 @@ import numpy as np
 
 from saccade.core import LabelSpace
 from saccade.data.check_sets import alike_names, some
-from saccade.data.contents import OBJECTS, Contents, heads
+from saccade.data.contents import OBJECTS, Contents, heads, plain
 from saccade.data.dataset import ImageDataset
 from saccade.errors import Problem, Severity
 
@@ -46,7 +46,7 @@ _NOTHING = Contents(known=False)
 def whole(dataset: ImageDataset, seen: Sequence[Seen]) -> list[Problem]:
     """Every check of the set as a whole that is not one of single classes (`check_sets`); `label` heads have their own there."""
     own = [head for head in heads(dataset) if head != "label"]
-    problems = unlabelled(seen, heads(dataset), str(dataset.root)) + alone(dataset)
+    problems = unlabelled(seen, heads(dataset), str(dataset.root))
     done: list[tuple[str, ...]] = []
     for head in own:
         problems += _objects(seen, head, own, str(dataset.root))
@@ -73,9 +73,9 @@ def unlabelled(seen: Sequence[Seen], every: Sequence[str], root: str) -> list[Pr
 
 
 def alone(dataset: ImageDataset) -> list[Problem]:
-    """LABEL-ALONE: the share of the labelled images that are not there; each is an IMG-MISSING too."""
-    missing = [problem for problem in dataset.problems if problem.code == "IMG-MISSING"]
-    if not missing or set(heads(dataset)) <= {"label"}:
+    """LABEL-ALONE: the share of the labelled images that opening the data set did not find; each is an IMG-MISSING too."""
+    missing = [problem for problem in dataset.problems if problem.code == "IMG-MISSING" and problem.severity == "error"]
+    if not missing or plain(dataset):
         return []
     return [share("LABEL-ALONE", missing[0].where, len(missing), len(missing) + len(dataset), "labelled images are not there")]
 

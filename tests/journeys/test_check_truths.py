@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from saccade.cli import main
 from saccade.data.check import check
+from saccade.data.open import open_dataset
 from saccade.errors import CODES, DataError
 from saccade.targets import TARGETS
 from tests.support.faults import COMMON, IMAGES, TRAINED, Bench, Fault
+from tests.support.made_data import pictures
 from tests.support.task_faults import SETUPS
 
 
@@ -87,3 +92,30 @@ def test_leaks_are_refused_unless_allowed(fault, tmp_path):
     with pytest.raises(DataError, match=fault.code):
         report.gate()
     report.gate(allow_leak=True)
+
+
+def test_labels_without_images_are_told_as_a_ratio(tmp_path):
+    pictures(tmp_path, 4)
+    images = [{"id": i, "file_name": f"{i}.png", "width": 64, "height": 48} for i in range(6)]
+    objects = [{"id": i, "image_id": i, "category_id": 1, "bbox": [4, 4, 20, 20], "iscrowd": 0, "area": 400} for i in range(6)]
+    (tmp_path / "cells.json").write_text(json.dumps({"images": images, "annotations": objects, "categories": [{"id": 1, "name": "cell"}]}))
+    report = check(open_dataset(tmp_path))
+    told = [p for p in report.problems if p.code == "LABEL-ALONE"]
+    assert [p.got for p in told] == ["2 of 6 labelled images are not there: 33%"] and report.counts()["IMG-MISSING"].n == 2
+
+
+def test_boxes_are_checked_split_and_reported_by_the_commands(tmp_path, capsys):
+    data = tmp_path / "data"
+    pictures(data, 20)
+    images = [{"id": i, "file_name": f"{i}.png", "width": 64, "height": 48} for i in range(20)]
+    images[4] |= {"width": 48, "height": 64}
+    objects = [{"id": i, "image_id": i, "category_id": 1 + i % 2, "bbox": [4, 4, 20 + i % 3, 20], "iscrowd": 0, "area": 400} for i in range(20)]
+    classes = [{"id": 1, "name": "cell"}, {"id": 2, "name": "nucleus"}]
+    (data / "cells.json").write_text(json.dumps({"images": images, "annotations": objects, "categories": classes}))
+    assert main(["check", str(data), "--out", str(tmp_path / "out"), "--max-bad", "0.1"]) == 0
+    assert "ANN-SIZE" in capsys.readouterr().out and (tmp_path / "out" / "data_report.html").is_file()
+    assert main(["split", str(data), "--out", str(tmp_path / "split.csv"), "--test", "0.2", "--max-bad", "0.1"]) == 0
+    assert "cell" in capsys.readouterr().out
+    rows = (tmp_path / "split.csv").read_text().splitlines()
+    assert rows[0] == "path,split" and len(rows) == 20 and sum(row.endswith(",test") for row in rows) == 4
+    assert main(["check", str(data), "--max-bad", "0"]) == 3
