@@ -91,6 +91,11 @@ def test_lists_classes_and_what_has_no_counterpart(tmp_path):
     assert codes(unknown)["ANN-CLASS"] == "fatal"
 
 
+def test_a_damaged_first_row_does_not_hide_the_layout(tmp_path):
+    data = opened(tmp_path, files("1 2 3"), *IMAGES)
+    assert data.format == "kitti" and codes(data) == {"ANN-ROW": "error"} and len(data) == 1
+
+
 def test_other_text_files_are_no_kitti(tmp_path):
     data = opened(tmp_path, {"label_2/a.txt": "0 0.5 0.5 0.5 0.5\n"}, "image_2/a.png")
     assert data.format == "yolo"

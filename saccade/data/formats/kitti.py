@@ -53,7 +53,7 @@ def detect(source: Source) -> Plan | None:
         return None
     labels = tuple(path for path in source.listing.labels if posixpath.dirname(path).split("/")[-1] == "label_2" and path.lower().endswith(".txt"))
     heads = [_plausible(source.head(path)) for path in labels[:: max(1, len(labels) // _PEEKS)][:_PEEKS]]
-    if not labels or False in heads:
+    if not labels or heads.count(False) > heads.count(True):
         return None
     beside = Beside(labels)
     return Plan({image: label for image in source.listing.files if (label := beside.label(image)) is not None}, labels)

@@ -62,7 +62,7 @@ def _plausible(head: bytes) -> bool | None:
         numbers = [float(cell.replace(b",", b".")) for cell in cells]
     except ValueError:
         return False
-    return len(numbers) >= 4 and numbers[0] == int(numbers[0]) and sum(-0.5 <= v <= 2 for v in numbers[1:5]) >= 3
+    return len(numbers) >= 4 and numbers[0].is_integer() and sum(-0.5 <= v <= 2 for v in numbers[1:5]) >= 3
 
 
 def load(source: Source, plan: Plan) -> Found:
