@@ -20,6 +20,7 @@ GREY: Colour = (136, 136, 136)
 WHITE: Colour = (255, 255, 255)
 MOST_LINES = 12  # of text below a picture
 SMALL = 160  # pixels of the shorter side, below which names stand under the picture rather than on it
+CROWDED = 0.15  # of the picture covered by names is too much
 _NEAREST_FIRST = cv2.COLORMAP_VIRIDIS
 
 
@@ -98,11 +99,17 @@ class Canvas:
         self.pixels[where] = np.round(mixed).astype(np.uint8)
 
     def boxes(self, boxes: Boxes, labels: LabelSpace, words: Sequence[str] | None = None) -> None:
-        """Boxes in the colours of their classes with name and score; crowds and difficult ones dashed. words: written instead of the names."""
+        """Boxes in the colours of their classes with name and score; crowds and difficult ones dashed. words: written instead of the names.
+
+        Where the names would cover much of the picture, the classes are counted below it instead.
+        """
         xyxy, classes = boxes.xyxy.cpu().numpy(), boxes.classes.tolist()
         dashed = [any(flag is not None and bool(flag[i]) for flag in (boxes.crowd, boxes.difficult)) for i in range(len(boxes))]
         for row, box in enumerate(xyxy):
             self.polyline(box[[0, 1, 2, 1, 2, 3, 0, 3]].reshape(4, 2), colour_of(labels, classes[row]), closed=True, dashed=dashed[row])
+        if words is None and len(boxes) * 6 * self.letters**2 > CROWDED * self.height * self.width:
+            self._named += [(colour_of(labels, k), f"{name_of(labels, k)} {classes.count(k)}") for k in sorted(set(classes))]
+            return
         for row, box in enumerate(xyxy):
             word = name_of(labels, classes[row]) if words is None else words[row]
             score = "" if boxes.scores is None else f" {float(boxes.scores[row]):.2f}"

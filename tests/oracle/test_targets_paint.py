@@ -34,6 +34,14 @@ def test_on_a_small_picture_names_stand_below():
     assert drawn.shape[0] > 64 and ink_on(SPACE.rgb(2)) not in colours(drawn[:64]) and ink_on(SPACE.rgb(2)) in colours(drawn[64:])
 
 
+def test_many_objects_are_counted_below():
+    corner = torch.arange(60)[:, None] * torch.tensor([4.0, 2.5])
+    boxes = Boxes(torch.cat([corner, corner + 30], 1), torch.arange(60) % 2)
+    drawn = boxes.draw(BLACK, SPACE)
+    assert drawn.shape[0] > 200 and {SPACE.rgb(0), SPACE.rgb(1)} <= colours(drawn[200:]) and ink_on(SPACE.rgb(1)) in colours(drawn[200:])
+    assert boxes.select(range(5)).draw(BLACK, SPACE).shape[0] == 200
+
+
 def test_a_mask_is_a_veil_with_an_edge():
     mask = np.zeros((200, 300), bool)
     mask[50:100, 50:100] = True
