@@ -95,7 +95,7 @@ def test_patches_take_the_correlation_of_neighbours_away():
     def neighbours(pixels):
         return np.corrcoef(pixels[:, :, 1:].ravel(), pixels[:, :, :-1].ravel())[0, 1]
 
-    assert neighbours(inputs[..., 0]) > 0.8 and abs(neighbours(white)) < 0.1
+    assert neighbours(inputs[..., 0]) > 0.6 and abs(neighbours(white)) < 0.1
 
 
 @pytest.mark.parametrize("threads", [0, 2])
