@@ -34,7 +34,8 @@ def open_dataset(
     """Opens a folder, a table or an IDX file: label files are read and images listed; the headers of a few are read, no pixels.
 
     format: a name of `formats.FORMATS` instead of finding out. group: a column of a table, or a regular expression whose
-    first group (or whole match) in a record's id is its group. label, path_column: columns of a table.
+    first group (or whole match) in a record's id is its group. label, path_column: columns of a table; label may be several (a,b,c)
+    or name its head (number:age, points:x,y,class).
 
     A path such as `world:tabletop?n=2000&size=96` is a simulated data set (`data.world`), which has no files.
 
