@@ -45,6 +45,8 @@ TARGETS: Mapping[str, type[Any]] = MappingProxyType(
         "graph": SceneGraph,
         "boxes3d": Boxes3D,
         "tags": TagSequence,
+        "normals": NormalMap,
+        "flow": FlowMap,
     }
 )
 

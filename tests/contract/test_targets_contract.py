@@ -140,7 +140,7 @@ def test_views_of_both_sides_agree_with_one_of_the_whole(head, scored):
 def test_rows_are_chosen_by_number_or_by_flag(head):
     target = example(head, SIZE, scored=True)
     if not hasattr(target, "select"):
-        assert head in ("label", "labels", "number", "map", "depth", "image", "caption", "tags")
+        assert head in ("label", "labels", "number", "map", "depth", "image", "caption", "tags", "normals", "flow")
         return
     n = len(target)
     flags = torch.zeros(n, dtype=torch.bool)

@@ -15,11 +15,13 @@ from saccade.targets import (
     Boxes3D,
     Caption,
     DepthMap,
+    FlowMap,
     ImageTarget,
     Instances,
     Keypoints,
     Label,
     Labels,
+    NormalMap,
     Number,
     Points,
     RegionCaptions,
@@ -75,7 +77,7 @@ def example(head: str, size: tuple[int, int] = (64, 80), *, scored: bool = False
         xy = middle[:, None] + torch.tensor([[0.0, -0.12], [-0.08, 0.1], [0.08, 0.1]], dtype=torch.float64)[None] * torch.tensor([w, h])
         visible = torch.tensor([[2, 2, 1], [2, 1, 2], [2, 0, 2]], dtype=torch.uint8)
         return Keypoints(torch.where(visible[..., None] > 0, xy, 0.0), visible, boxes, torch.rand(3, 3) if scored else None, SPACE.pairs)
-    if head in ("map", "depth", "image"):
+    if head in ("map", "depth", "image", "normals", "flow"):
         return _plane(head, size, scored)
     if head == "points":
         xy = torch.from_numpy(chance.uniform(0, 1, (12, 2)) * (w, h))
@@ -98,6 +100,11 @@ def _plane(head: str, size: tuple[int, int], scored: bool) -> Any:
     y, x = np.mgrid[: size[0], : size[1]] / max(size)
     if head == "depth":
         return DepthMap(torch.from_numpy(np.where(x + y > 0.2, 5 + 20 * y, np.nan).astype(np.float32)))
+    if head == "normals":
+        tilt = np.stack([0.6 * np.sin(3 * x), 0.6 * np.cos(4 * y) * (1 + 0 * x)])
+        return NormalMap(torch.from_numpy(np.stack([*tilt, -np.sqrt(1 - (tilt * tilt).sum(0))]).astype(np.float32)))
+    if head == "flow":
+        return FlowMap(torch.from_numpy(np.where(x + y > 0.2, np.stack([2 + 3 * y, 1 - 2 * x]), np.nan).astype(np.float32)))
     if head == "image":
         return ImageTarget(torch.from_numpy(np.stack([x, y, x * y]).astype(np.float32)))
     probabilities = torch.from_numpy(np.stack([x, y, 0.4 + 0 * x]).astype(np.float32))
@@ -133,6 +140,8 @@ def nothing(head: str, size: tuple[int, int] = (64, 80)) -> Any:
         "points": Points.empty,
         "depth": lambda: DepthMap.empty(size),
         "image": lambda: ImageTarget.empty(size),
+        "normals": lambda: NormalMap.empty(size),
+        "flow": lambda: FlowMap.empty(size),
         "caption": Caption.empty,
         "regions": RegionCaptions.empty,
         "graph": SceneGraph.empty,
