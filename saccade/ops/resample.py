@@ -95,13 +95,15 @@ def covered(size: tuple[int, int], geometry: Geometry) -> np.ndarray:
 
 
 def smooth(pixels: np.ndarray, geometry: Geometry, fill: float = np.nan) -> np.ndarray:
-    """(H, W, C) float32 -> (h, w, C) float32: resampled like a network's input whose size is the target's (`shrunk`, then `placed`), `fill` outside.
+    """(H, W, C) float32 -> (h, w, C) float32: resampled like a network's input (`shrunk`, then `placed`), `fill` outside.
 
     Values at the source's edge are continued to the edge of its outermost pixels. Raises numpy.linalg.LinAlgError when the matrix is singular.
     """
     if not pixels.size or not geometry.size[0] * geometry.size[1]:
         return np.full((*geometry.size, pixels.shape[2]), fill, np.float32)
-    size, smaller = (pixels.shape[0], pixels.shape[1]), shrunk(pixels, geometry.size)
+    size, scale = (pixels.shape[0], pixels.shape[1]), max(local_scales(geometry))
+    fits = scale <= max(geometry.size[0] / size[0], geometry.size[1] / size[1]) * (1 + 1e-6)  # else the target is a part, which keeps its detail
+    smaller = shrunk(pixels, geometry.size if fits else (round(scale * size[0]), round(scale * size[1])))
     if smaller is not pixels:
         geometry = Geometry.resize((smaller.shape[0], smaller.shape[1]), size).then(geometry)
     seen = covered((smaller.shape[0], smaller.shape[1]), geometry)
