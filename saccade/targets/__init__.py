@@ -1,7 +1,6 @@
 """One file for each target type: the record, how it warps, draws and merges; and the table of them.
 
-The keys of the table are the names of the heads under which a data set holds its truths. Flow and normals are not in it: only the
-world simulator tells them, and no data set's files do.
+The keys of the table are the names of the heads under which a data set holds its truths.
 """
 
 from __future__ import annotations
