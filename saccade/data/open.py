@@ -10,7 +10,7 @@ from pathlib import Path
 
 from saccade.core import Record
 from saccade.data.dataset import ImageDataset
-from saccade.data.formats import FORMATS
+from saccade.data.formats import FORMATS, datumaro_bridge
 from saccade.data.formats.archive import unpacked
 from saccade.data.formats.foreign import Signs
 from saccade.data.formats.source import Found, Source, Wishes
@@ -33,7 +33,7 @@ def open_dataset(
 ) -> ImageDataset:
     """Opens a folder, a table or an IDX file: label files are read and images listed; the headers of a few are read, no pixels.
 
-    format: a name of `formats.FORMATS` instead of finding out. group: a column of a table, or a regular expression whose
+    format: a name of `formats.FORMATS` instead of finding out, or `datumaro:NAME` for what the extra `formats` reads. group: a column of a table, or a regular expression whose
     first group (or whole match) in a record's id is its group. label, path_column: columns of a table; label may be several (a,b,c)
     or name its head (number:age, points:x,y,class).
 
@@ -43,7 +43,7 @@ def open_dataset(
     """
     if str(path).startswith(SCHEME):
         return _simulated(str(path), format=format, group=group, label=label, path_column=path_column)
-    if format is not None and format not in FORMATS:
+    if format is not None and format not in FORMATS and not format.startswith(datumaro_bridge.PREFIX):
         raise UsageError("USE-VALUE", f"format={format}", fix=nearest(format, FORMATS))
     source = _source(Path(path), Wishes(label, path_column, group, format, max_pixels))
     chosen, found = _recognise(source, format)
@@ -104,6 +104,8 @@ def _source(path: Path, wishes: Wishes) -> Source:
 
 def _recognise(source: Source, wanted: str | None) -> tuple[str, Found]:
     """The first format that fits, with what it loaded. Raises DataError DATA-LAYOUT that lists what was looked for."""
+    if wanted and wanted.startswith(datumaro_bridge.PREFIX):
+        return wanted, datumaro_bridge.load(source, wanted.removeprefix(datumaro_bridge.PREFIX))
     tried = {wanted: FORMATS[wanted]} if wanted else {name: f for name, f in FORMATS.items() if not f.asked}
     signs = Signs(source) if not wanted else None
     if signs:

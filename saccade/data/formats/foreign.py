@@ -18,7 +18,7 @@ MOST = 50_000
 """Files whose names are looked at."""
 _HEADS = 3  # files of a name whose beginning is looked at
 
-_DATUMARO = "convert it with datumaro (datum convert -if {0} -f coco -- --save-media)"
+_DATUMARO = "pip install 'saccade[formats]' and open it with --format datumaro:{0}"
 _EXPORT = "export it from the tool as COCO, CVAT or Pascal VOC"
 _PICTURES = "write its pictures as PNG, and the labels as a CSV with path,label or as masks beside them"
 
@@ -44,7 +44,7 @@ FOREIGN: tuple[Foreign, ...] = (
     Foreign("ADE20K (2020)", r"\.json$", _DATUMARO.format("ade20k2020"), rb'^\s*\{\s*"annotation"\s*:', r"_seg\.png$", "first"),
     Foreign("AVA actions", r"(^|/)ava_[^/]*\.csv$", "cut the people out of the frames into one folder a class, or write a CSV with path,label"),
     Foreign("BraTS volumes", r"BRATS[^/]*\.nii(\.gz)?$", "write the slices of the volumes as PNG, with masks of the same names in masks/"),
-    Foreign("CelebA", r"list_attr_(celeba|celebA)\.(txt|csv)$", "write list_attr_celeba as a CSV with one column an attribute (1, 0) and a path column"),
+    Foreign("CelebA", r"list_attr_(celeba|celebA)\.(txt|csv)$", _DATUMARO.format("celeba") + ", or write a CSV with path and one column an attribute (1, 0)"),
     Foreign("CelebA", r"(identity_CelebA|list_(bbox|landmarks)[a-z_]*celeba)\.(txt|csv)$", "write it as a CSV with path,label"),
     Foreign("CIFAR in Python pickles", r"(^|/)(data_batch_\d|test_batch|batches\.meta|train|test|meta)$",
             "pickles can run code and are not opened; save the pictures as PNG in one folder a class", rb"^\x80[\x02-\x05]"),
@@ -55,24 +55,23 @@ FOREIGN: tuple[Foreign, ...] = (
     Foreign("ICDAR text segmentation", r"_GT\.txt$", _DATUMARO.format("icdar_text_segmentation"), b"", r"_GT\.(bmp|png)$", "first"),
     Foreign("ICDAR word recognition", r"(^|/)gt\.txt$", 'write a CSV with the columns path and caption', rb'^(\xef\xbb\xbf)?[^,\n]+\.(png|jpg), *"'),
     Foreign("Labeled Faces in the Wild", r"(^|/)(pairs|people)(Dev\w+)?\.txt$", "open its folder of images: one folder a person", rb"^\d+\s"),
-    Foreign("Mapillary Vistas", r"(^|/)config(_v[\d.]+)?\.json$", "open the images and v2.0/labels with their colours in a classes list, or convert it with "
-            "datumaro (datum convert -if mapillary_vistas -f coco)", rb'"labels"[\s\S]*"readable"|"mapping"', when="first"),
+    Foreign("Mapillary Vistas", r"(^|/)config(_v[\d.]+)?\.json$", _DATUMARO.format("mapillary_vistas"), rb'"labels"[\s\S]*"readable"|"mapping"', when="first"),
     Foreign("MARS or Market-1501", r"(^|/)bounding_box_(train|test)/|(^|/)bbox_(train|test)/", "put the pictures into one folder a person"),
     Foreign("MOT tracks", r"(^|/)(gt|det)/(gt|det)\.txt$", _DATUMARO.format("mot_seq"), rb"^\d+,-?\d+,"),
-    Foreign("MPII human pose", r"mpii_[^/]*\.mat$|mpii_annotations\.json$", "take the COCO conversion of MPII"),
+    Foreign("MPII human pose", r"mpii_[^/]*\.mat$|mpii_annotations\.json$", _DATUMARO.format("mpii") + ", or take the COCO conversion of MPII"),
     Foreign("Open Images", r"-annotations-(bbox|human-imagelabels|object-segmentation)\.csv$|(^|/)(oidv6-)?class-descriptions[^/]*\.csv$",
             _DATUMARO.format("open_images")),
     Foreign("Open Images", r"images-with-(labels-with-)?rotation\.csv$", _DATUMARO.format("open_images")),
-    Foreign("Segment Anything", r"\.json$", "convert it with datumaro (datum convert -if segment_anything -f coco)",
+    Foreign("Segment Anything", r"\.json$", _DATUMARO.format("segment_anything"),
             rb'^\s*\{\s*"image"\s*:\s*\{[\s\S]*"(predicted_iou|stability_score|crop_box)"'),
     Foreign("Supervisely", r"(^|/)meta\.json$", _EXPORT, rb'"classes"\s*:', r"(^|/)ann/[^/]+\.json$"),
     Foreign("TF detection records", r"\.tfrecords?(-\d+-of-\d+)?$", _DATUMARO.format("tf_detection_api"), b"", r"label_map\.pbtxt$", when="last"),
     Foreign("TFRecord", r"\.tfrecords?(-\d+-of-\d+)?$", _PICTURES, when="last"),
     Foreign("VGGFace2", r"(^|/)bb_landmark/", "open its train or test folder alone: one folder a person"),
-    Foreign("VoTT JSON", r"-export\.json$", _EXPORT, rb'"(videoSettings|activeLearningSettings|securityToken|vottVersion|tags)"\s*:'),
+    Foreign("VoTT JSON", r"-export\.json$", _DATUMARO.format("vott_json"), rb'"(videoSettings|activeLearningSettings|securityToken|vottVersion|tags)"\s*:'),
     Foreign("WIDER FACE", r"wider_face_[^/]*_bbx_gt\.txt$", _DATUMARO.format("wider_face")),
     # tools and containers
-    Foreign("Datumaro JSON", r"\.json$", "convert it with datumaro (datum convert -if datumaro -f coco)",
+    Foreign("Datumaro JSON", r"\.json$", _DATUMARO.format("datumaro"),
             rb'^\s*\{[\s\S]*"categories"\s*:\s*\{\s*("label"|"mask"|"points"|\})'),
     Foreign("JSON in UTF-16", r"\.json$", "save it as UTF-8", rb"^(\xff\xfe|\xfe\xff)", when="last"),
     Foreign("pixels in a CSV", r"\.csv$", "write each row as a picture in one folder a class, or as IDX", rb"^\d+(,\d+){100}", when="last"),

@@ -66,7 +66,7 @@ def load(source: Source, plan: list[str]) -> Found:
     lost: set[str] = set()
     for file in plan:
         for line in _lines(source, file, problems):
-            if (header := header_of(line.content)) is not None:
+            if (header := header_of(line.content, line.where)) is not None:
                 listed |= header
                 continue
             image = _image(source, file, line, problems)

@@ -44,7 +44,7 @@ def load(source: Source, plan: list[str]) -> Found:
     held, problems = _Sequences(), list[Problem]()
     for name in plan:
         for line in read_lines(source, name, problems):
-            header = header_of(line.content)
+            header = header_of(line.content, line.where)
             if header is not None:
                 for head, names in held.names.items():
                     names += [each for each in header.get(head, []) if each not in names]

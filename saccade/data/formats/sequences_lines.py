@@ -42,12 +42,16 @@ def read_lines(source: Source, name: str, problems: list[Problem]) -> Iterator[L
             problems.append(Problem("ANN-FIELD", where, f"{type(value).__name__}, where an object is expected"))
 
 
-def header_of(content: Mapping[str, Any]) -> dict[str, list[str]] | None:
-    """The lists of names of a header line, None for any other line."""
+def header_of(content: Mapping[str, Any], where: str) -> dict[str, list[str]] | None:
+    """The lists of names of a header line, None for any other line. Raises DataError ANN-CLASS for a name that is there twice."""
     named = content.get(HEADER)
     if not isinstance(named, dict):
         return None
-    return {key: [str(each) for each in names] for key, names in named.items() if isinstance(names, list)}
+    found = {key: [str(each) for each in names] for key, names in named.items() if isinstance(names, list)}
+    for key, names in found.items():
+        if len(set(names)) < len(names):
+            raise DataError("ANN-CLASS", f"a name is there twice in {key}", where=where)
+    return found
 
 
 def split_of_line(content: Mapping[str, Any], name: str) -> str | None:
