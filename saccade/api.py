@@ -132,6 +132,20 @@ def summary(model: Path | str, *, csv: Path | str | None = None, **options: Any)
     return run_summary(model, filled(SummaryOptions, options), csv=_path(csv))
 
 
+@suggesting("saccade.jobs.world:WorldOptions")
+def world(name: str, out: Path | str, **options: Any) -> Converted:
+    """Draws simulated scenes and writes them as a data set; `saccade.train("world:NAME")` streams them without files.
+
+    name: a world, such as tabletop, street or wildlife.
+    out: the folder to write, new or empty.
+
+    The other keywords are those of `saccade world`.
+    """
+    from saccade.jobs.world import WorldOptions, run_world
+
+    return run_world(name, Path(out), filled(WorldOptions, options))
+
+
 @suggesting("saccade.jobs.split:SplitOptions")
 def split(data: Path | str, *, out: Path | str | None = None, progress: Progress | None = None, **options: Any) -> SplitResult:
     """Checks a data set and divides it into train, val and test.

@@ -17,6 +17,7 @@ class Verb(NamedTuple):
 VERBS: dict[str, Verb] = {
     "doctor": Verb("saccade.cli.doctor", "versions, device, disk and a self-test; explains error codes"),
     "demo": Verb("saccade.cli.demo", "train on real handwritten digits, without any data of yours"),
+    "world": Verb("saccade.cli.world", "simulated scenes with every kind of label, exact: written as files, or streamed"),
     "check": Verb("saccade.cli.check", "read every file of a data set and list its problems"),
     "convert": Verb("saccade.cli.convert", "write a data set in another layout: COCO, VOC, YOLO, masks, tables ..."),
     "split": Verb("saccade.cli.split", "divide a data set into train, val and test"),

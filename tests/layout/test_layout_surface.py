@@ -11,7 +11,7 @@ from saccade import api
 from saccade.cli.verbs import load
 
 # A name more is a decision: it is promised to every user.
-PUBLIC = ["check", "compare", "convert", "demo", "doctor", "evaluate", "load", "predict", "runs", "split", "summary", "train"]
+PUBLIC = ["check", "compare", "convert", "demo", "doctor", "evaluate", "load", "predict", "runs", "split", "summary", "train", "world"]
 
 
 def test_public_names_are_those_listed():
@@ -54,6 +54,7 @@ def test_other_tools_keywords_are_recognised():
         ("check", "saccade.jobs.check:CheckOptions"),
         ("split", "saccade.jobs.split:SplitOptions"),
         ("convert", "saccade.jobs.convert:ConvertOptions"),
+        ("world", "saccade.jobs.world:WorldOptions"),
         ("summary", "saccade.jobs.summary:SummaryOptions"),
         ("predict", "saccade.jobs.predict:PredictOptions"),
         ("evaluate", "saccade.jobs.evaluate:EvaluateOptions"),
