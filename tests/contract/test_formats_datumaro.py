@@ -35,7 +35,7 @@ def test_faces_of_an_event(tmp_path):
     write(tmp_path / "wider_face_split/wider_face_train_bbx_gt.txt", "0--Parade/0_Parade_1.jpg\n1\n3 4 10 12 0 0 0 0 0 0\n")
     dataset = open_dataset(tmp_path, format="datumaro:wider_face")
     assert dataset.records[0].targets["boxes"].xyxy.tolist() == [[3, 4, 13, 16]] and dataset.splits == ("train",)
-    assert dataset.spaces["boxes"].names == ("Parade",)
+    assert "Parade" in dataset.spaces["boxes"].names
 
 
 @needs

@@ -104,7 +104,7 @@ def _annotation(drawn: Drawn, image: int, held: Any, known: tuple[list[str], dic
     elif kind == "mask":
         _mask(drawn, image, label_name, np.asarray(held.image) > 0, where, {"group": group, **more})
     elif kind == "points":
-        _points(drawn, image, label_name, held, joints.get(label), (where, group))
+        _points(drawn, image, label_name, held, joints.get(label if isinstance(label, int) else -1), (where, group))
     else:
         drawn.unread(kind, where.partition(":")[0])
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -89,7 +89,7 @@ def _object(drawn: Drawn, image: int, thing: Element, path: str, where: str) -> 
         drawn.lose(image, Problem("ANN-FIELD", where, "neither a polygon nor a mask"))
 
 
-def _mask(drawn: Drawn, image: int, label: str, thing: Element, path: str, where: str, more: dict[str, dict[str, object]]) -> None:
+def _mask(drawn: Drawn, image: int, label: str, thing: Element, path: str, where: str, more: dict[str, Any]) -> None:
     """A mask in a file of its own, set where it is not black."""
     given, lookup = _text(thing, "segm/mask"), drawn.source.lookup
     found = lookup.find(given, posixpath.dirname(path).replace("Annotations", "Masks", 1))
