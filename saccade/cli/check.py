@@ -7,15 +7,14 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from saccade.cli.options import Deep, Format, Group, Isolate, LabelColumn, Leak, MaxBad, MaxPixels, Near, PathColumn, Reading
+from saccade.cli.options import Deep, Follow, Format, Group, Isolate, LabelColumn, Leak, MaxBad, MaxPixels, Near, PathColumn, Reading
 from saccade.cli.output import Output
 from saccade.cli.progress import show_progress
 from saccade.errors import SaccadeError
 
 EXAMPLES = (
-    "saccade check photos/",
-    "saccade check labels.csv --label diagnosis --group patient",
-    "saccade check photos/ --max-bad 0 --json",
+    "saccade check photos/ --out report/",
+    "saccade check labels.csv --label diagnosis --group patient --max-bad 0",
     "saccade check cells/ --preview seen.png --augment cells",
 )
 
@@ -31,6 +30,7 @@ def check(
     path_column: PathColumn = None,
     group: Group = None,
     max_pixels: MaxPixels = 100_000_000,
+    follow: Follow = False,
     deep: Deep = True,
     near: Near = True,
     isolate: Isolate = False,
@@ -44,7 +44,7 @@ def check(
     """Reads every file of a data set and lists its problems, each with what to do; training refuses what this refuses (exit code 3)."""
     from saccade import api
 
-    chosen: dict[str, Any] = {"format": format, "label": label, "path_column": path_column, "group": group, "max_pixels": max_pixels}
+    chosen: dict[str, Any] = {"format": format, "label": label, "path_column": path_column, "group": group, "max_pixels": max_pixels, "follow": follow}
     chosen |= {"deep": deep, "near": near, "isolate": isolate, "threads": threads, "preview": preview, "augment": augment, "size": size, "whiten": whiten}
     with show_progress(show, "check") as progress:
         report = api.check(data, out=out, progress=progress, **chosen)

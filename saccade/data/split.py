@@ -16,10 +16,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from saccade import storage
-from saccade.data.check_report import harmless
 from saccade.data.contents import plain
 from saccade.data.dataset import ImageDataset
-from saccade.data.formats.rows import read_rows
+from saccade.data.formats.rows import read_rows, safe
 from saccade.data.formats.source import SPLITS, natural
 from saccade.data.stratify import Classes, Unit, balanced, by_hash, choose, classes_of, from_the_end, last, quotas, spread, totals, units
 from saccade.errors import DataError, UsageError, nearest
@@ -132,8 +131,8 @@ def write_split(path: Path, dataset: ImageDataset, split: Split) -> None:
     writer.writerow(["path"] + ["label"] * bool(names) + ["split"] + ["group"] * grouped)
     rows = [(dataset.records[i], part) for part in ("train", "val", "test") for i in getattr(split, part)]
     for record, part in sorted(rows, key=lambda row: natural(row[0].id)):
-        label = [_cell(names[record.targets["label"].index])] if names else []
-        writer.writerow([_cell(record.id), *label, part] + [_cell(record.group or "")] * grouped)
+        label = [safe(names[record.targets["label"].index])] if names else []
+        writer.writerow([safe(record.id), *label, part] + [safe(record.group or "")] * grouped)
     storage.atomic_write(Path(path), out.getvalue().encode("utf-8", "surrogateescape"))
 
 
@@ -155,7 +154,7 @@ def read_split(path: Path, dataset: ImageDataset) -> Split:
     parts: dict[int, str] = {}
     unknown: list[str] = []
     for cells, line in zip(rows.cells[1:], rows.lines[1:], strict=True):
-        row = {name: _plain(cells[column]) for name, column in columns.items()}
+        row = {name: cells[column] for name, column in columns.items()}
         part = SPLITS.get(row["split"].strip().lower())
         if part is None:
             raise DataError("ANN-SPLIT", nearest(row["split"], ("train", "val", "test")), where=f"{where}:{line}")
@@ -185,16 +184,6 @@ def _same_label(dataset: ImageDataset, place: int, label: str | None, where: str
         )
 
 
-def _cell(text: str) -> str:
-    """`harmless`, and reversible: an apostrophe at the beginning is doubled."""
-    return "'" + text if text.startswith("'") else harmless(text)
-
-
 def _undecoded(name: str) -> str:
     """A name as the file system gives it, of one that was read as Latin-1 because some file's name is not UTF-8."""
     return name.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
-
-
-def _plain(cell: str) -> str:
-    """What `_cell` was given."""
-    return cell[1:] if cell[:1] == "'" and cell[1:2] in ("=", "+", "-", "@", "\t", "\r", "'") else cell

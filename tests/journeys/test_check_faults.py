@@ -180,7 +180,7 @@ def test_images_that_vanish_or_change(data, monkeypatch):
 
 
 def test_sixteen_bits_share_one_range(tmp_path):
-    for label, top in (("bright", 4000), ("dark", 3000)):
+    for label, top in (("cat", 4000), ("dog", 3000)):
         for i in range(3):
             (tmp_path / label).mkdir(exist_ok=True)
             values = np.random.default_rng(i + top).integers(1000, top, (16, 16)).astype(np.uint16)
