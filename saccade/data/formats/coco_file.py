@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
+from saccade.data.formats.coco_plain import PlainRows, split_annotations
 from saccade.data.formats.source import SPLITS
 from saccade.data.formats.strict_json import parse
 from saccade.data.formats.values import name as name_of
@@ -48,7 +49,7 @@ class CocoFile:
     sizes: list[Size | None] = field(default_factory=list)
     rows: Sequence[int] = ()
     lost: set[Any] = field(default_factory=set)  # ids of images that cannot be used, whose annotations are not asked for
-    annotations: list[dict[str, Any]] = field(default_factory=list)
+    annotations: Sequence[dict[str, Any]] = ()
     places: Sequence[int] = ()  # of the annotations in the file
     categories: list[Category] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -62,12 +63,13 @@ class CocoFile:
 
 def read_file(path: str, content: bytes) -> CocoFile:
     """Raises DataError ANN-JSON, ANN-COCO when the file is no COCO file, ANN-CLASS when two categories have the same id or name."""
-    root = parse(content, path)
+    plain = split_annotations(content, path)
+    root = plain[0] if plain is not None else parse(content, path)
     if not isinstance(root, dict):
         raise DataError("ANN-COCO", f"the file is {shown(root)}, expected an object with images and annotations", where=path)
     file = CocoFile(path, split=split_of(path))
     entries, rows = _objects(root, "images", file)
-    file.annotations, file.places = _objects(root, "annotations", file)
+    file.annotations, file.places = _objects(root, "annotations", file) if plain is None else (plain[1], range(len(plain[1])))
     file.categories = _categories(root, file)
     file.kind = _kind(file)
     _images(entries, rows, file)
@@ -83,6 +85,8 @@ def shown(value: Any) -> str:
 
 def column(rows: Sequence[dict[str, Any]], key: str, default: Any = None) -> list[Any]:
     """One field of every row, `default` where it is missing."""
+    if isinstance(rows, PlainRows):
+        return rows.column(key, default)
     try:
         return list(map(itemgetter(key), rows))
     except KeyError:

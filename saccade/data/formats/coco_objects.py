@@ -12,6 +12,7 @@ import numpy as np
 from saccade.core import LabelSpace
 from saccade.data.formats.coco_file import UNKNOWN, CocoFile, Size, column, shown
 from saccade.data.formats.coco_gallery import Gallery, merged_classes
+from saccade.data.formats.coco_plain import PlainRows
 from saccade.data.formats.coco_shapes import box_of, read_shapes
 from saccade.data.formats.objects import Objects, Share
 from saccade.data.formats.skeletons import mirrored_pairs
@@ -19,7 +20,26 @@ from saccade.data.formats.values import number
 from saccade.errors import CODES, Problem
 
 _MOST_POINTS = 1000
+_IDS = {int, float, str}  # what an id may be; 3.0 is 3
 _NO_BOX = [0.0, 0.0, 0.0, 0.0]
+
+
+def array_of(rows: Sequence[dict[str, Any]], key: str) -> np.ndarray | None:
+    """(n,) numbers of a field where the rows are known to have nothing else, else None."""
+    return rows.array(key) if isinstance(rows, PlainRows) else None
+
+
+def _looked_up(values: np.ndarray, known: Mapping[Any, int]) -> np.ndarray | None:
+    """`known` of each value, UNKNOWN where it is not there; None where the keys are not whole numbers close together."""
+    if not known or not set(map(type, known)) <= {int} or values.dtype != np.int64:
+        return None
+    low, high = min(known), max(known)
+    if high - low > 10 * len(known) + 1000:
+        return None
+    table = np.full(high - low + 2, UNKNOWN)  # the last one for what lies outside
+    table[np.fromiter(known, np.int64, len(known)) - low] = np.fromiter(known.values(), np.int64, len(known))
+    found: np.ndarray = table[np.where((values >= low) & (values <= high), values - low, high - low + 1)]
+    return found
 
 
 class Reader:
@@ -43,12 +63,15 @@ class Reader:
 
     def _images(self, numbers: Mapping[Any, int]) -> np.ndarray:
         """(n,) the number of each row's image, LOST when it cannot be used, UNKNOWN when the file does not list it (told once an id)."""
+        plain = array_of(self.rows, "image_id")
+        if plain is not None and (image := _looked_up(plain, numbers)) is not None and (image != UNKNOWN).all():
+            return image
         ids = column(self.rows, "image_id")
-        sound = set(map(type, ids)) <= {int, str}
-        image = np.fromiter(map(numbers.get, ids if sound else [v if type(v) in (int, str) else None for v in ids], repeat(UNKNOWN)), np.int64, len(ids))
+        sound = set(map(type, ids)) <= _IDS
+        image = np.fromiter(map(numbers.get, ids if sound else [v if type(v) in _IDS else None for v in ids], repeat(UNKNOWN)), np.int64, len(ids))
         unknown: dict[Any, list[int]] = {}
         for row in np.flatnonzero(image == UNKNOWN).tolist():
-            if type(ids[row]) in (int, str):
+            if type(ids[row]) in _IDS:
                 unknown.setdefault(ids[row], []).append(row)
             else:
                 self.gallery.problems.append(Problem("ANN-FIELD", self.file.where(row), f"image_id is {shown(ids[row])}, expected a number"))
@@ -59,8 +82,11 @@ class Reader:
 
     def _ids(self) -> None:
         """Sets `ids`: (n,) int64, -1 where an annotation has none."""
-        ids = column(self.rows, "id", -1)
-        if set(map(type, ids)) <= {int} and (not ids or (-(2**62) < min(ids) and max(ids) < 2**62)):
+        plain = array_of(self.rows, "id")
+        ids = column(self.rows, "id", -1) if plain is None or plain.dtype != np.int64 else []
+        if plain is not None and plain.dtype == np.int64:
+            self.ids = plain
+        elif set(map(type, ids)) <= {int} and (not ids or (-(2**62) < min(ids) and max(ids) < 2**62)):
             self.ids = np.array(ids, dtype=np.int64)
         else:
             self.ids = np.array([v if type(v) is int and abs(v) < 2**62 else -1 for v in ids], dtype=np.int64)
@@ -69,26 +95,32 @@ class Reader:
         order = np.argsort(self.ids, kind="stable")
         again = np.sort(order[1:][(self.ids[order][1:] == self.ids[order][:-1]) & (self.ids[order][1:] != -1)])
         if len(again):
-            text = f"{len(again):,} of {len(ids):,} annotations have the id of another, first {self.ids[again[0]]}"
+            text = f"{len(again):,} of {len(self.ids):,} annotations have the id of another, first {self.ids[again[0]]}"
             self.gallery.problems.append(Problem("ANN-ID", self.file.where(int(again[0])), text, severity="warn"))
 
     def labels(self, classes: Mapping[Any, int]) -> np.ndarray:
         """(n,) class ids; rows of unknown categories are told."""
+        plain = array_of(self.rows, "category_id")
+        if plain is not None and (label := _looked_up(plain, classes)) is not None and (label != UNKNOWN).all():
+            return label
         ids = column(self.rows, "category_id")
-        if not set(map(type, ids)) <= {int, str}:
-            ids = [v if type(v) in (int, str) else None for v in ids]
+        if not set(map(type, ids)) <= _IDS:
+            ids = [v if type(v) in _IDS else None for v in ids]
         label = np.fromiter(map(classes.get, ids, repeat(UNKNOWN)), np.int64, len(ids))
         for row in np.flatnonzero(label == UNKNOWN).tolist():
             given = self.rows[row].get("category_id")
-            known = type(given) in (int, str)
+            known = type(given) in _IDS
             text = f"category_id {shown(given)} is not among the categories" if known else f"category_id is {shown(given)}, expected a number"
             self.tell(row, "ANN-REF" if known else "ANN-FIELD", text)
         return label
 
     def boxes(self) -> tuple[np.ndarray, np.ndarray]:
         """(n, 4) x1 y1 x2 y2, and (n,) where the file has none."""
+        missing = np.zeros(len(self.rows), bool)
+        if isinstance(self.rows, PlainRows) and (plain := self.rows.table("bbox", 4)) is not None:
+            plain[:, 2:] += plain[:, :2]
+            return plain, missing
         held = column(self.rows, "bbox")
-        missing = np.zeros(len(held), bool)
         flat = list(chain.from_iterable(held)) if set(map(type, held)) <= {list} else [None]
         if not (len(flat) == 4 * len(held) and set(map(len, held)) <= {4} and set(map(type, flat)) <= {int, float}):
             held = list(held)
@@ -105,6 +137,9 @@ class Reader:
 
     def flags(self, key: str) -> np.ndarray | None:
         """(n,) bool of a field that is 0 or 1, None when it is 0 everywhere."""
+        plain = array_of(self.rows, key)
+        if plain is not None and ((plain == 0) | (plain == 1)).all():
+            return plain.astype(bool) if plain.any() else None
         held = column(self.rows, key, 0)
         if not set(map(type, held)) <= {int, bool} or not set(held) <= {0, 1}:
             for row, value in enumerate(held):
@@ -115,8 +150,9 @@ class Reader:
 
     def areas(self, xyxy: np.ndarray) -> np.ndarray | None:
         """(n,) square pixels, nan where none is given or where it cannot be that of the object; None when there are none."""
-        held = column(self.rows, "area")
-        kinds = set(map(type, held))
+        plain = array_of(self.rows, "area")
+        held = column(self.rows, "area") if plain is None else plain
+        kinds = set(map(type, held)) if plain is None else {float}
         area = np.array(held if kinds <= {int, float} else [number(v) for v in held], dtype=np.float64)
         sides = xyxy[:, 2:] - xyxy[:, :2]
         with np.errstate(over="ignore"):
@@ -126,7 +162,8 @@ class Reader:
             wrong &= np.array([value is not None for value in held], bool)
         if wrong.any():
             row = int(np.argmax(wrong))
-            text = f"{int(wrong.sum()):,} of {len(held):,} objects, first {shown(held[row])} for a box of {sides[row, 0]:.6g} x {sides[row, 1]:.6g}"
+            first = shown(held[row] if plain is None else float(area[row]))
+            text = f"{int(wrong.sum()):,} of {len(held):,} objects, first {first} for a box of {sides[row, 0]:.6g} x {sides[row, 1]:.6g}"
             self.gallery.problems.append(Problem("ANN-AREA", self.file.where(row), text))
             area[wrong] = np.nan
         return None if np.isnan(area).all() else area

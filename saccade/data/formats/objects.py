@@ -141,7 +141,8 @@ class Objects:
         ]
         held = list(map(Boxes, parts(boxes), parts(label), nothing, *optional))
         if not (self.attributes or self.shape or self.points):
-            return [None if lost else Share(own, [], []) for own, lost in zip(held, bad.tolist(), strict=True)]
+            none: list[Any] = []
+            return [None if lost else Share(own, none, none) for own, lost in zip(held, bad.tolist(), strict=True)]
         shares: list[Share | None] = []
         bounds = np.concatenate([[0], np.cumsum(counts)]).astype(int).tolist()
         for number, lost in enumerate(bad.tolist()):
