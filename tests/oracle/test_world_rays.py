@@ -93,9 +93,19 @@ def test_how_far_a_solid_reaches_is_the_farthest_of_its_points(kind):
     np.testing.assert_allclose(spread.min(0), low[0], atol=0.12)
 
 
+def toward_things(scene: Scene, points: np.ndarray, ways: np.ndarray) -> np.ndarray:
+    """(n,) whether the line through each point passes near the middle of a solid: where shadows are to be expected."""
+    found = np.zeros(len(points), bool)
+    for solid in [s for t in scene.things if t.casts and not t.stuff for s in t.solids]:
+        gap = solid.centre - points
+        along = (gap * ways).sum(1)
+        found |= ((gap * gap).sum(1) - along * along < 0.5 * solid.size.max() ** 2) & (along > 0)
+    return found
+
+
 @pytest.mark.parametrize("name", ["tabletop", "street", "digits", "wildlife"])
 def test_shadows_are_where_something_is_between_the_point_and_the_light(name):
-    made = studio(name, 3, weather="night" if name == "street" else "clear")
+    made, shades = studio(name, 3, weather="night" if name == "street" else "clear"), 0
     for index in range(3):
         told = made.told(index)
         scene, points, packed = told.scene, told.sight.points, told.sight.packed
@@ -115,13 +125,17 @@ def test_shadows_are_where_something_is_between_the_point_and_the_light(name):
             dark = np.zeros(len(rows), bool)
             dark[cast.shaded(packed, points, torch.from_numpy(rows), toward, far).numpy()] = True
             wrong = 0
-            chosen = np.random.default_rng(index).permutation(len(rows))[:25]
+            chance = np.random.default_rng(index)
+            likely = np.flatnonzero(toward_things(scene, p[rows], way[rows]))
+            chosen = np.concatenate([chance.permutation(likely)[:20], chance.permutation(len(rows))[:5]])
+            shades += int(dark[chosen].sum())
             for k in chosen:
                 start = p[rows[k]] + n[rows[k]] * points.depth[rows[k]].item() * 1e-3
                 found = min((enters(s, start, way[rows[k]]) for t in scene.things if t.casts for s in t.solids if s.kind != 5), default=np.inf)
                 limit = np.inf if distance is None else distance[rows[k]]
                 wrong += bool(found < limit) != dark[k]
             assert wrong <= 2  # a point may lie inside of a solid that touches its own
+    assert shades > 5
 
 
 @pytest.mark.parametrize("name", ["street", "wildlife", "gestures"])
