@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from saccade.cli.options import Format, LabelColumn, MaxBad, MaxPixels, PathColumn
+from saccade.cli.options import Follow, Format, LabelColumn, MaxBad, MaxPixels, PathColumn
 from saccade.cli.output import Output
 from saccade.errors import UsageError
 
@@ -32,6 +32,7 @@ def convert(
     path_column: PathColumn = None,
     max_bad: MaxBad = 0.05,
     max_pixels: MaxPixels = 100_000_000,
+    follow: Follow = False,
     show: Output,
 ) -> int:
     """Writes a data set in another layout, lists what that layout cannot hold, and reads it again to see that all is there. The data stay as they are."""
@@ -43,7 +44,7 @@ def convert(
     from saccade import api
 
     chosen: dict[str, Any] = {"to": to, "heads": heads, "classes": classes, "images": images}
-    chosen |= {"format": format, "label": label, "path_column": path_column, "max_bad": max_bad, "max_pixels": max_pixels}
+    chosen |= {"format": format, "label": label, "path_column": path_column, "max_bad": max_bad, "max_pixels": max_pixels, "follow": follow}
     result = api.convert(data, out, **chosen)
     for problem in result.losses:
         show.event("problem", **problem.to_dict())

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from saccade.cli.options import Device, Format, Group, LabelColumn, MaxBad, Threads
+from saccade.cli.options import Device, Follow, Format, Group, LabelColumn, MaxBad, Threads
 from saccade.cli.output import Output
 from saccade.cli.progress import show_progress
 
@@ -29,6 +29,7 @@ def evaluate(
     format: Format = None,
     label: LabelColumn = None,
     group: Group = None,
+    follow: Follow = False,
     max_bad: MaxBad = 0.05,
     batch: Annotated[int, Parameter(help="images at a time", metavar="N")] = 64,
     threads: Threads = None,
@@ -41,7 +42,7 @@ def evaluate(
 
     api.filled(EvaluateOptions, {"gate": gate})  # a gate that cannot be read is refused before the work
     chosen: dict[str, Any] = {"split": split, "threshold": threshold, "format": format, "label": label, "group": group}
-    chosen |= {"max_bad": max_bad, "batch": batch, "threads": threads, "device": device}
+    chosen |= {"follow": follow, "max_bad": max_bad, "batch": batch, "threads": threads, "device": device}
     with show_progress(show, "images") as progress:
         result = api.evaluate(model, data, out=out, progress=progress, **chosen)
     show.event("result", part=result.part, reason=result.reason, metrics=result.metrics)

@@ -16,6 +16,7 @@ Leak = Annotated[bool, Parameter(help="accept pictures or groups that are in two
 Deep = Annotated[bool, Parameter(help="decode the pixels, not only the headers")]
 Near = Annotated[bool, Parameter(help="look for nearly the same pictures")]
 Isolate = Annotated[bool, Parameter(help="decode in child processes, so that a crash of a decoder is survived", negative="")]
+Follow = Annotated[bool, Parameter(help="follow links out of the data's folder", negative="")]
 Reading = Annotated[int, Parameter(help="files read at a time", metavar="N")]
 Seed = Annotated[int, Parameter(help="of every random choice")]
 Threads = Annotated[int | None, Parameter(help="of the network", metavar="N")]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from saccade.cli.options import Deep, Format, Group, Isolate, LabelColumn, Leak, MaxBad, MaxPixels, Near, PathColumn, Reading, Seed
+from saccade.cli.options import Deep, Follow, Format, Group, Isolate, LabelColumn, Leak, MaxBad, MaxPixels, Near, PathColumn, Reading, Seed
 from saccade.cli.output import Output
 from saccade.cli.progress import show_progress
 
@@ -34,6 +34,7 @@ def split(
     path_column: PathColumn = None,
     group: Group = None,
     max_pixels: MaxPixels = 100_000_000,
+    follow: Follow = False,
     deep: Deep = True,
     near: Near = True,
     isolate: Isolate = False,
@@ -43,7 +44,7 @@ def split(
     """Divides a data set into train, val and test: classes in proportion, groups and near-duplicates kept together. The data stay as they are."""
     from saccade import api
 
-    chosen: dict[str, Any] = {"format": format, "label": label, "path_column": path_column, "group": group, "max_pixels": max_pixels}
+    chosen: dict[str, Any] = {"format": format, "label": label, "path_column": path_column, "group": group, "max_pixels": max_pixels, "follow": follow}
     chosen |= {"deep": deep, "near": near, "isolate": isolate, "threads": threads, "max_bad": max_bad, "allow_leak": allow_leak}
     with show_progress(show, "check") as progress:
         result = api.split(data, out=out, progress=progress, test=test, val=val, folds=folds, order=order, seed=seed, **chosen)

@@ -30,12 +30,13 @@ def open_dataset(
     label: str | None = None,
     path_column: str | None = None,
     max_pixels: int = MAX_PIXELS,
+    follow: bool = False,
 ) -> ImageDataset:
     """Opens a folder, a table or an IDX file: label files are read and images listed; the headers of a few are read, no pixels.
 
     format: a name of `formats.FORMATS` instead of finding out, or `datumaro:NAME` for what the extra `formats` reads. group: a column of a table, or a regular expression whose
     first group (or whole match) in a record's id is its group. label, path_column: columns of a table; label may be several (a,b,c)
-    or name its head (number:age, points:x,y,class).
+    or name its head (number:age, points:x,y,class). follow: links out of the folder too, which are left alone otherwise.
 
     A path such as `world:tabletop?n=2000&size=96` is a simulated data set (`data.world`), which has no files.
 
@@ -45,7 +46,7 @@ def open_dataset(
         return _simulated(str(path), format=format, group=group, label=label, path_column=path_column)
     if format is not None and format not in FORMATS and not format.startswith(datumaro_bridge.PREFIX):
         raise UsageError("USE-VALUE", f"format={format}", fix=nearest(format, FORMATS))
-    source = _source(Path(path), Wishes(label, path_column, group, format, max_pixels))
+    source = _source(Path(path), Wishes(label, path_column, group, format, max_pixels, follow))
     chosen, found = _recognise(source, format)
     if chosen != "table" and (label is not None or path_column is not None):
         option = "label" if label is not None else "path_column"

@@ -19,8 +19,8 @@ from saccade.jobs.preview import write_preview
 from saccade.report import data_report
 
 
-class CheckOptions(BaseModel):
-    """What a user may say of a check."""
+class ReadOptions(BaseModel):
+    """What a user may say of how data are read and checked."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,10 +33,30 @@ class CheckOptions(BaseModel):
     isolate: Annotated[bool, Field(description="decode in child processes, so that a crash of a decoder is survived")] = False
     near: Annotated[bool, Field(description="look for nearly the same pictures")] = True
     threads: Annotated[int, Field(ge=1, description="files read at a time")] = 2
+    follow: Annotated[bool, Field(description="follow links out of the data's folder")] = False
+
+
+class CheckOptions(ReadOptions):
+    """What a user may say of a check."""
+
     preview: Annotated[Path | None, Field(description="draw what a network would see, with the labels, into this PNG file")] = None
     augment: Annotated[str | None, Field(description="the policy that the preview shows, as in training; default when not given")] = None
     size: Annotated[int | None, Field(description="pixels of a side of the preview's inputs")] = None
     whiten: Annotated[int | None, Field(ge=0, description="show ZCA whitening in the preview: the odd side of the patches, 0 for whole images")] = None
+
+
+def read_checked(path: str | Path, chosen: ReadOptions, *, progress: Callable[[int, int], None] | None = None) -> CheckReport:
+    """A data set opened and every file of it read. Raises DataError when it cannot be opened."""
+    dataset = open_dataset(
+        path,
+        format=chosen.format,
+        group=chosen.group,
+        label=chosen.label,
+        path_column=chosen.path_column,
+        max_pixels=chosen.max_pixels,
+        follow=chosen.follow,
+    )
+    return check(dataset, deep=chosen.deep, isolate=chosen.isolate, near=chosen.near, threads=chosen.threads, progress=progress)
 
 
 def run_check(
@@ -55,15 +75,7 @@ def run_check(
     chosen = options or CheckOptions()
     if chosen.preview is None and (alone := [name for name in ("augment", "size", "whiten") if getattr(chosen, name) is not None]):
         raise UsageError("USE-OPTION", f"{alone[0]} says what a preview shows, and none is asked for", where=f"--{alone[0]}", fix="add --preview FILE.png")
-    dataset = open_dataset(
-        path,
-        format=chosen.format,
-        group=chosen.group,
-        label=chosen.label,
-        path_column=chosen.path_column,
-        max_pixels=chosen.max_pixels,
-    )
-    report = check(dataset, deep=chosen.deep, isolate=chosen.isolate, near=chosen.near, threads=chosen.threads, progress=progress)
+    report = read_checked(path, chosen, progress=progress)
     if out is not None:
         with storage.disk_errors(out):
             out.mkdir(parents=True, exist_ok=True)

@@ -41,6 +41,7 @@ class ConvertOptions(BaseModel):
     path_column: Annotated[str | None, Field(description="the table's column of image paths")] = None
     max_bad: Annotated[float, Field(ge=0, le=1, description="share of the samples that may be unusable")] = 0.05
     max_pixels: Annotated[int, Field(ge=1, description="pixels an image may declare")] = MAX_PIXELS
+    follow: Annotated[bool, Field(description="follow links out of the data's folder")] = False
 
 
 def _words(given: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -85,7 +86,7 @@ def run_convert(source: str | Path, out: Path, options: ConvertOptions | None = 
     """
     chosen = options or ConvertOptions()
     name, folder = _target(out, chosen.to)
-    opened = open_dataset(source, format=chosen.format, label=chosen.label, path_column=chosen.path_column, max_pixels=chosen.max_pixels)
+    opened = open_dataset(source, format=chosen.format, label=chosen.label, path_column=chosen.path_column, max_pixels=chosen.max_pixels, follow=chosen.follow)
     dataset, losses = _selected(_gated(opened, chosen.max_bad), name, chosen)
     if _inside(folder, dataset.root):
         raise UsageError("USE-VALUE", f"{folder} lies inside the data it is made from", where="--out", fix="choose a folder outside of it")
@@ -98,7 +99,7 @@ def run_convert(source: str | Path, out: Path, options: ConvertOptions | None = 
             losses += writer(dataset, partial, Pictures(dataset, partial, chosen.images))
             dropped = {problem.where for problem in losses if problem.code == "LOSS-HEAD"}
             written = {head: held for head, held in counts(dataset).items() if head not in dropped}
-            back = counts(open_dataset(partial, format=name)) if chosen.images != "none" else written
+            back = counts(open_dataset(partial, format=name, follow=True)) if chosen.images != "none" else written
             if difference := {head: (n, back.get(head)) for head, n in written.items() if back.get(head) != n}:
                 got = "; ".join(f"{head}: {n[0]} images, {n[1]} objects, read back {b or 'none'}" for head, (n, b) in difference.items())
                 raise DataError("CONVERT-BACK", got, where=str(folder))

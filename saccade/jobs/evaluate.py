@@ -44,6 +44,7 @@ class EvaluateOptions(BaseModel):
     group: Annotated[str | None, Field(description="a column or pattern; intervals are then over groups")] = None
     label: Annotated[str | None, Field(description="the table's column of labels")] = None
     batch: Annotated[int, Field(ge=1, description="images at a time")] = 64
+    follow: Annotated[bool, Field(description="follow links out of the data's folder")] = False
     max_bad: Annotated[float, Field(ge=0, le=1, description="share of unusable images that stops the evaluation")] = 0.05
     device: Annotated[str, Field(description="auto, cpu, cuda, cuda:0 ...")] = "auto"
     threads: Annotated[int | None, Field(ge=1, description="of the network")] = None
@@ -92,7 +93,7 @@ def run_evaluate(
     set_threads(chosen.threads)
     found = bundle.read(model / "model.saccade" if model.is_dir() else model)
     space = found.card.spaces["label"]
-    opened = with_head(open_dataset(data, format=chosen.format, group=chosen.group, label=chosen.label), "label")
+    opened = with_head(open_dataset(data, format=chosen.format, group=chosen.group, label=chosen.label, follow=chosen.follow), "label")
     report = check(opened, near=False, progress=progress)
     report.gate(chosen.max_bad, allow_leak=True)
     dataset = fitted(report.dataset, found, str(data))

@@ -86,6 +86,7 @@ class TrainOptions(BaseModel):
     group: Annotated[str | None, Field(description="column or pattern whose groups are never divided")] = None
     label: Annotated[str | None, Field(description="the label's column in a table")] = None
     format: Annotated[str | None, Field(description="the layout, where it is not recognised")] = None
+    follow: Annotated[bool, Field(description="follow links out of the data's folder")] = False
     folds: Annotated[int, Field(ge=0, le=100, description="cross-validate with so many folds; 0 = no")] = 0
     seed: Annotated[int, Field(ge=0, description="of every random choice")] = 0
     device: Annotated[str, Field(description="auto, cpu, cuda, cuda:0 ...")] = "auto"

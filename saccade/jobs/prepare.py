@@ -48,7 +48,7 @@ class Prepared:
 
 def open_checked(options: TrainOptions, run: RunFolder) -> tuple[ImageDataset, CheckReport]:
     """Opens the data, reads every file and lets only a usable set through. Raises DataError."""
-    found = open_dataset(options.data, format=options.format, group=options.group, label=options.label)
+    found = open_dataset(options.data, format=options.format, group=options.group, label=options.label, follow=options.follow)
     found = with_head(found, find_task(options.task).head)
     run.event("opened", name=found.name, format=found.format, reason=found.reason, images=len(found))
     report = check(found, max_pixels=options.max_pixels, progress=lambda done, total: run.event("step", phase="check", n=done, total=total))

@@ -16,10 +16,10 @@ from saccade.data.contents import main_head, tally
 from saccade.data.dataset import ImageDataset
 from saccade.data.split import Split, make_folds, make_split, write_split
 from saccade.errors import UsageError, displayable
-from saccade.jobs.check import CheckOptions, run_check
+from saccade.jobs.check import ReadOptions, read_checked
 
 
-class SplitOptions(CheckOptions):
+class SplitOptions(ReadOptions):
     """What a user may say of a split."""
 
     test: Annotated[float | None, Field(gt=0, description="share (or number) of images kept aside for the final numbers")] = None
@@ -78,7 +78,7 @@ def run_split(
         paths = tuple(out / f"fold{i + 1}.csv" for i in range(chosen.folds)) if chosen.folds else (out,)
         if there := next((p for p in paths if p.exists()), None):
             raise UsageError("RUN-EXISTS", "the file is there", where=str(there), fix="choose another --out")
-    report = run_check(path, chosen, progress=progress)
+    report = read_checked(path, chosen, progress=progress)
     report.gate(chosen.max_bad, allow_leak=chosen.allow_leak)
     dataset = report.dataset
     if chosen.folds:

@@ -51,12 +51,22 @@ def test_what_is_written_reads_the_same(tmp_path, head, name):
 )
 def test_pairs_as_users_have_them(tmp_path, image, answer):
     for seed, name in enumerate(("x", "y")):
-        picture(tmp_path / image.format(name), seed, 16)
-        picture(tmp_path / answer.format(name), seed + 9, 32)
+        small = np.random.default_rng(seed).integers(0, 255, (16, 16), np.uint8)
+        save(tmp_path / image.format(name), small)
+        save(tmp_path / answer.format(name), small.repeat(2, 0).repeat(2, 1))
     opened = open_dataset(tmp_path)
     assert opened.format == "pairs" and [r.id for r in opened.records] == [image.format("x"), image.format("y")]
     found = opened.truth(0)["image"].pixels
     assert found.shape == (1, 32, 32) and 0 <= found.min() and found.max() <= 1
+
+
+@pytest.mark.parametrize("names", [("A", "B"), ("blurred", "sharp"), ("dark", "bright"), ("grey", "colour")])
+def test_classes_with_the_names_of_pairs_are_classes(tmp_path, names):
+    for seed, name in enumerate(names):
+        for i in range(3):
+            picture(tmp_path / name / f"{i}.png", 10 * seed + i, 16)
+    assert open_dataset(tmp_path).format == "folder"
+    assert open_dataset(tmp_path, format="pairs").format == "pairs"
 
 
 def test_folders_that_are_no_pairs(tmp_path):

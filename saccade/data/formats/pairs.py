@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from saccade.core import LabelSpace
@@ -12,22 +13,26 @@ from saccade.data.formats.masks_look import MOST_CLASSES
 from saccade.data.formats.pairs_match import Match, Words, answered, in_folder, match
 from saccade.data.formats.source import Found, Source
 from saccade.data.formats.stored import ImageFile, packed
-from saccade.data.image import read_samples
+from saccade.data.image import read_image, read_samples
 from saccade.errors import DataError
 
 _MARKED = frozenset("input inputs target targets lr hr noisy clean blur blurred sharp gt low high source".split())
 
 
 class Kind(NamedTuple):
-    """Folders of pictures and of their answers. bare: the names say little, so every picture must have its answer, and no third folder may be there."""
+    """Folders of pictures and of their answers. bare: the names say little, so every picture must have its answer, and no third folder may be there.
+
+    classes: the names may as well be those of two classes, so the pictures must show the same things.
+    """
 
     inputs: frozenset[str]
     answers: frozenset[str]
     bare: bool = False
+    classes: bool = False
 
 
-def _kind(inputs: str, answers: str, bare: bool = False) -> Kind:
-    return Kind(frozenset(inputs.split()), frozenset(answers.split()), bare)
+def _kind(inputs: str, answers: str, bare: bool = False, classes: bool = False) -> Kind:
+    return Kind(frozenset(inputs.split()), frozenset(answers.split()), bare, classes or bare)
 
 
 KINDS = (
@@ -35,14 +40,15 @@ KINDS = (
     _kind("source sources src", "target targets dest"),
     _kind("lr low_res lowres low_resolution lr_bicubic small", "hr high_res highres high_resolution large"),
     _kind("noisy noise noised", "clean denoised groundtruth gt"),
-    _kind("blur blurred blurry", "sharp clear"),
+    _kind("blur blurred blurry", "sharp clear", classes=True),
     _kind("degraded distorted corrupted damaged", "original originals restored clean"),
-    _kind("grey gray greyscale grayscale", "color colour colored coloured rgb"),
-    _kind("rain rainy hazy haze fog foggy", "clean clear gt norain"),
+    _kind("grey gray greyscale grayscale", "color colour colored coloured rgb", classes=True),
+    _kind("rain rainy hazy haze fog foggy", "clean clear gt norain", classes=True),
     _kind("low dark", "high bright normal", bare=True),
     _kind("a", "b", bare=True),
 )
 LOOKED = 9
+ALIKE, TINY = 0.5, 16
 
 
 class Plan(NamedTuple):
@@ -53,7 +59,10 @@ class Plan(NamedTuple):
 
 
 def detect(source: Source) -> Plan | None:
-    """The first kind whose two folders hold pictures of the same names; for bare names also of fitting sizes."""
+    """The first kind whose two folders hold pictures of the same names; of the same things, too, where the names may be those of classes.
+
+    Folders called sharp and blurred, or A and B, are pairs only when asked for or when each picture is much like its answer.
+    """
     if source.only:
         return None
     folders = {posixpath.dirname(path) for path in source.listing.files}
@@ -66,8 +75,29 @@ def detect(source: Source) -> Plan | None:
             continue
         found = match([*inputs, *answers], Words(kind.answers, _MARKED, kind.inputs, _MARKED))
         if found is not None and not _masks(source, found) and (not kind.bare or _whole(source, found)):
-            return Plan(kind, found)
+            doubtful = kind.classes and source.wishes.format != "pairs"
+            return None if doubtful and not _alike(source, found) else Plan(kind, found)
     return None
+
+
+def _alike(source: Source, found: Match) -> bool:
+    """Whether the median correlation of a few pictures with their answers, both as 16x16 greys, is above one half."""
+    correlations = []
+    for image, answer in list(found.answers.items())[:: max(1, len(found.answers) // LOOKED)][:LOOKED]:
+        try:
+            first, second = (_tiny(source, path) for path in (image, answer))
+        except DataError:
+            continue
+        spread = float(first.std() * second.std())
+        if spread > 1e-6:
+            correlations.append(float((first - first.mean()) @ (second - second.mean())) / first.size / spread)
+    return bool(correlations) and float(np.median(correlations)) > ALIKE
+
+
+def _tiny(source: Source, path: str) -> np.ndarray:
+    """(256,) greys of a picture made 16x16."""
+    pixels = read_image(source.root / path, channels=1, at_least=(TINY, TINY), max_pixels=source.wishes.max_pixels).pixels
+    return cv2.resize(pixels[..., 0].astype(np.float32), (TINY, TINY), interpolation=cv2.INTER_AREA).ravel()
 
 
 def _masks(source: Source, found: Match) -> bool:

@@ -80,30 +80,38 @@ class Listing:
     problems: list[Problem] = field(default_factory=list)
 
 
-def scan(root: Path) -> Listing:
+def scan(root: Path, follow: bool = False) -> Listing:
     """Lists a folder without opening a file that has a suffix, without following a link out of it, and without blocking on a FIFO.
 
     Links to files inside are images like others; links to folders inside are not followed, their files being listed already.
+    follow: links out of the folder are followed too, to a file or to a folder that has not been listed yet.
     """
     listing, inside, pending = Listing(), os.path.realpath(root) + os.sep, [""]
+    listed = {os.path.realpath(root)} if follow else None
     while pending:
         folder = pending.pop()
         try:
             with os.scandir(os.path.join(root, folder)) as entries:
                 for entry in entries:
                     if not entry.name.startswith(".") and entry.name != "__MACOSX":
-                        _enter(entry, f"{folder}{entry.name}", listing, pending, inside)
+                        _enter(entry, f"{folder}{entry.name}", listing, pending, (inside, listed))
         except OSError as error:
             listing.problems.append(Problem("IMG-DENIED", folder or str(root), error.strerror or str(error)))
     return listing
 
 
-def _enter(entry: os.DirEntry[str], path: str, listing: Listing, pending: list[str], inside: str) -> None:
-    suffix = os.path.splitext(entry.name)[1].lower()
+def _enter(entry: os.DirEntry[str], path: str, listing: Listing, pending: list[str], bounds: tuple[str, set[str] | None]) -> None:
+    """One entry of a folder. bounds: the real root, and the real folders that links have led to, None where links out of it are not followed."""
+    suffix, (inside, listed) = os.path.splitext(entry.name)[1].lower(), bounds
     if entry.is_symlink():
         target = os.path.realpath(entry.path)
-        if not target.startswith(inside):
-            listing.problems.append(Problem("IMG-LINK", path, "it leaves the folder"))
+        if not target.startswith(inside) and listed is None:
+            listing.problems.append(Problem("IMG-LINK", path, "it leaves the folder; --follow follows it"))
+            return
+        if os.path.isdir(target) and not target.startswith(inside) and listed is not None and not _known(target, listed):
+            listed.add(target)
+            listing.folders.append(path)
+            pending.append(path + "/")
             return
         if os.path.isdir(target):
             listing.problems.append(Problem("IMG-LINK", path, "a link to a folder whose files are listed already"))
@@ -127,6 +135,11 @@ def _enter(entry: os.DirEntry[str], path: str, listing: Listing, pending: list[s
         listing.others[suffix or "no suffix"] += 1
 
 
+def _known(target: str, listed: set[str]) -> bool:
+    """Whether a folder was listed already, or holds one that was: a loop."""
+    return any(target == other or target.startswith(other + os.sep) or other.startswith(target + os.sep) for other in listed)
+
+
 def _looks_like_image(entry: os.DirEntry[str]) -> bool:
     """Whether a file without a suffix begins like a picture, even one of a format that is refused."""
     try:
@@ -147,6 +160,7 @@ class Wishes(NamedTuple):
     group: str | None = None
     format: str | None = None
     max_pixels: int = MAX_PIXELS
+    follow: bool = False  # links out of the folder
 
 
 @dataclass
@@ -169,7 +183,7 @@ class Source:
 
     @cached_property
     def listing(self) -> Listing:
-        listing = scan(self.root)
+        listing = scan(self.root, self.wishes.follow)
         listing.files = in_natural_order(listing.files)
         listing.labels = in_natural_order(listing.labels)
         return listing
