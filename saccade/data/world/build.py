@@ -42,12 +42,12 @@ def scaled(colour: Colour, factor: float) -> Colour:
 
 
 def frame(axis: np.ndarray) -> np.ndarray:
-    """(3, 3) rotation whose third column is the direction of `axis`."""
-    z = axis / np.sqrt((axis * axis).sum())
-    other = np.array([1.0, 0.0, 0.0]) if abs(z[0]) < 0.7 else np.array([0.0, 1.0, 0.0])
-    x = np.array([other[1] * z[2] - other[2] * z[1], other[2] * z[0] - other[0] * z[2], other[0] * z[1] - other[1] * z[0]])
-    x = x / np.sqrt((x * x).sum())
-    return np.stack([x, np.array([z[1] * x[2] - z[2] * x[1], z[2] * x[0] - z[0] * x[2], z[0] * x[1] - z[1] * x[0]]), z], 1)
+    """(3, 3) rotation whose third column is the direction of `axis`: the smallest turn from x, so that it changes smoothly with the axis but at -x."""
+    x, y, z = axis / np.sqrt((axis * axis).sum())
+    if x < -0.9999:
+        return np.array([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    share = 1 / (1 + x)
+    return np.array([[-y, -z, x], [1 - y * y * share, -y * z * share, y], [-y * z * share, 1 - z * z * share, z]])
 
 
 def ball(at: Point, radius: float | Point, material: int, turn: np.ndarray = UPRIGHT) -> Solid:
