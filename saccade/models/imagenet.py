@@ -11,6 +11,8 @@ from saccade.nn.backbones.alexnet import AlexNet
 from saccade.nn.backbones.densenet import DenseNet
 from saccade.nn.backbones.googlenet import Fifth, GoogLeNet
 from saccade.nn.backbones.inception import InceptionV3
+from saccade.nn.backbones.inception_resnet import InceptionResNetV2
+from saccade.nn.backbones.inception_v2 import InceptionV2
 from saccade.nn.backbones.mobilenet import MobileNetV1, MobileNetV2
 from saccade.nn.backbones.squeezenet import SqueezeNet
 from saccade.nn.backbones.staged import Staged
@@ -123,6 +125,46 @@ def googlenet(
         "auxiliary_dropout": auxiliary_dropout,
     }
     return Model(backbone, {"label": AuxiliaryClassify(backbone.levels, len(space), reach=backbone.reach, **early, **common)})
+
+
+def inception_v2(
+    inputs: Inputs,
+    space: LabelSpace,
+    *,
+    width: WidthFactor = 1.0,
+    output_stride: OutputStride = 32,
+    checkpointing: bool = False,
+    dropout: Share = 0.0,
+    label_smoothing: Share = 0.0,
+    class_weights: ClassWeights = None,
+) -> Model:
+    """Inception-v2: Ioffe, Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift", ICML 2015.
+
+    Published: ImageNet top-1 74.8 % of one 224 px crop (figure 4). 11,285,224 parameters with 1000 classes; the published weights' 11,295,240
+    count a bias in each of 69 convolutions, which the normalisation behind it takes away. No dropout, as the paper advises (section 4.2.1).
+    Deviations: see `nn.backbones.inception_v2`; without the auxiliary classifiers.
+    """
+    backbone = _spread(InceptionV2(inputs, width=width), output_stride, checkpointing)
+    return _model(backbone, Classify, space, dropout=dropout, label_smoothing=label_smoothing, class_weights=class_weights)
+
+
+def inception_resnet_v2(
+    inputs: Inputs,
+    space: LabelSpace,
+    *,
+    width: WidthFactor = 1.0,
+    checkpointing: bool = False,
+    dropout: Share = 0.2,
+    label_smoothing: Share = 0.0,
+    class_weights: ClassWeights = None,
+) -> Model:
+    """Inception-ResNet-v2: Szegedy, Ioffe, Vanhoucke, Alemi, "Inception-v4, Inception-ResNet and the impact of residual connections", AAAI 2017.
+
+    Published: 55,843,464 parameters with 1000 classes, ImageNet top-1 error 19.9 % of one crop of 299 px (table 2).
+    The paper keeps 0.8 of the features (dropout 0.2). Deviations: see `nn.backbones.inception_resnet`. Raises ValueError for inputs below 75 px.
+    """
+    backbone = _spread(InceptionResNetV2(inputs, width=width), 32, checkpointing)
+    return _model(backbone, Classify, space, dropout=dropout, label_smoothing=label_smoothing, class_weights=class_weights)
 
 
 def inception_v3(

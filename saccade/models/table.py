@@ -12,7 +12,7 @@ from saccade.core import EMPTY, Inputs, LabelSpace, Model
 from saccade.errors import ModelError, SaccadeError, UsageError, nearest
 from saccade.models.arguments import HINTS, checked, defaults, schema
 from saccade.models.classify import lenet5, mlp, plain_cifar, resnet, resnet_cifar, small
-from saccade.models.imagenet import alexnet, densenet, googlenet, inception_v3, mobilenet, squeezenet, vgg
+from saccade.models.imagenet import alexnet, densenet, googlenet, inception_resnet_v2, inception_v2, inception_v3, mobilenet, squeezenet, vgg
 
 Builder = Callable[..., Model]
 
@@ -47,7 +47,9 @@ MODELS: dict[str, dict[str, Builder]] = {
         "vgg16_bn": partial(vgg, depth=16, norm="batch"),
         "vgg19_bn": partial(vgg, depth=19, norm="batch"),
         "googlenet": googlenet,
+        "inception_v2": inception_v2,
         "inception_v3": inception_v3,
+        "inception_resnet_v2": inception_resnet_v2,
         "densenet121": partial(densenet, depth=121),
         "densenet161": partial(densenet, depth=161),
         "densenet169": partial(densenet, depth=169),
@@ -63,10 +65,11 @@ OTHER_NAMES = {"lenet": "lenet5", "lenet_5": "lenet5", "lenet-5": "lenet5", "LeN
 OTHER_NAMES |= {f"{prefix}{depth}": f"resnet{depth}" for prefix in ("resnet-", "ResNet", "ResNet-", "resnet_") for depth in (18, 34, 50, 20, 56, 110)}
 OTHER_NAMES |= {f"{family}{size}-cls": "small" for family in ("yolov8", "yolo11", "yolo26") for size in "nsm"}
 OTHER_NAMES |= {"mobilenet": "mobilenet_v2", "mobilenetv3": "mobilenet_v2", "efficientnet_b0": "mobilenet_v2", "inception": "inception_v3"}
+OTHER_NAMES |= {"bninception": "inception_v2", "bn_inception": "inception_v2", "inceptionresnetv2": "inception_resnet_v2"}
 
 # the networks made for photographs: the least side they take, and the usual one
 PHOTOGRAPHS: dict[Builder, tuple[int, int]] = {resnet: (32, 224), alexnet: (63, 224), vgg: (32, 224), densenet: (32, 224), mobilenet: (32, 224)}
-PHOTOGRAPHS |= {googlenet: (32, 224), squeezenet: (32, 224), inception_v3: (75, 299)}
+PHOTOGRAPHS |= {googlenet: (32, 224), squeezenet: (32, 224), inception_v2: (32, 224), inception_v3: (75, 299), inception_resnet_v2: (75, 299)}
 
 PARAMETER_LIMIT = 2_000_000_000
 SIDE_LIMIT, CHANNEL_LIMIT, CLASS_LIMIT = 65_536, 4_096, 1_000_000
@@ -164,7 +167,7 @@ def input_size(name: str, typical: tuple[int, int]) -> tuple[int, int]:
 
     lenet5: 28x28 as it is, all else 32x32. CIFAR nets: 32x32. small: as it is from 16 to 32 px, else at most 64 px on the
     shorter side and a ratio of at most 2, in steps of 16.
-    The ImageNet nets: 224x224 (inception_v3: 299x299), or the shorter side where images are smaller. mlp: at most 32x32.
+    The ImageNet nets: 224x224 (inception_v3 and inception_resnet_v2: 299x299), or the shorter side where images are smaller. mlp: at most 32x32.
 
     >>> input_size("small", (480, 640)), input_size("lenet5", (28, 28))
     ((64, 80), (28, 28))

@@ -21,8 +21,9 @@ SAME_BUT_DEEPER = {"resnet32", "resnet44", "resnet101", "resnet152", "wide_resne
 SAME_BUT_DEEPER |= {"densenet161", "densenet169", "densenet201"}
 NAMES = [name for name in MODELS["classify"] if name not in SAME_BUT_DEEPER]
 SIDES = {"lenet5": 32, "mlp": 9, "alexnet": 63, "vgg11": 32, "vgg11_bn": 32, "googlenet": 15, "inception_v3": 75, "densenet121": 29, "squeezenet1_1": 33}
+SIDES |= {"inception_resnet_v2": 75}
 """The smallest side that a network takes; 9 px for all others."""
-WIDTHS = {"inception_v3": 0.25, "squeezenet1_1": 0.5}  # branches that must add up; a ReLU before the logits that may die
+WIDTHS = {"inception_v3": 0.25, "squeezenet1_1": 0.5, "inception_resnet_v2": 0.05}  # branches that must add up; a ReLU before the logits that may die
 ONE_SIZE = {"mlp"}  # dense over all pixels
 SPACE = LabelSpace(("cat", "dog", "owl"))
 MODELS_FOR_ARGUMENTS = {
@@ -35,6 +36,7 @@ MODELS_FOR_ARGUMENTS = {
     "googlenet": [{"auxiliary": False, "norm": "none", "fifth": 5}],
     "mobilenet_v2": [{"output_stride": 8}],
     "densenet121": [{"output_stride": 16}],
+    "inception_v2": [{"output_stride": 8}],
     "mlp": [{"activation": "sigmoid", "hidden": [5]}],
 }
 VARIANTS = [(name, {}) for name in NAMES] + [(name, arguments) for name, several in MODELS_FOR_ARGUMENTS.items() for arguments in several]

@@ -37,6 +37,19 @@ def test_parameters_are_those_published(name, inputs, arguments, count):
     assert parameter_count(skeleton("classify", name, inputs, SPACE, arguments)) == count
 
 
+@pytest.mark.parametrize(
+    ("name", "side", "count", "biases"),
+    [
+        ("inception_v2", 224, 11_295_240, True),  # the published file has a bias in each convolution, which its normalisation takes away
+        ("inception_resnet_v2", 299, 55_843_464, False),
+    ],
+)
+def test_parameters_for_a_thousand_classes_are_those_of_the_published_files(name, side, count, biases):
+    model = skeleton("classify", name, RGB._replace(size=(side, side)), LabelSpace(tuple(map(str, range(1000)))))
+    without = sum(part.out_channels for part in model.modules() if isinstance(part, torch.nn.Conv2d) and part.bias is None)
+    assert parameter_count(model) + without * biases == count
+
+
 def test_the_deepest_published_network_can_be_built():
     from saccade.nn.backbones.resnet_cifar import CifarResNet
 
