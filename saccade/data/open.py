@@ -34,9 +34,9 @@ def open_dataset(
 ) -> ImageDataset:
     """Opens a folder, a table or an IDX file: label files are read and images listed; the headers of a few are read, no pixels.
 
-    format: a name of `formats.FORMATS` instead of finding out, or `datumaro:NAME` for what the extra `formats` reads. group: a column of a table, or a regular expression whose
-    first group (or whole match) in a record's id is its group. label, path_column: columns of a table; label may be several (a,b,c)
-    or name its head (number:age, points:x,y,class). follow: links out of the folder too, which are left alone otherwise.
+    format: a name of `formats.FORMATS` instead of finding out, or `datumaro:NAME` for what the extra `formats` reads. group: a column
+    of a table, or a regular expression whose first group (or whole match) in a record's id is its group. label, path_column: columns
+    of a table; label may be several (a,b,c) or name its head (number:age, points:x,y,class). follow: links out of the folder too.
 
     A path such as `world:tabletop?n=2000&size=96` is a simulated data set (`data.world`), which has no files.
 
