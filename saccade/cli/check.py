@@ -59,5 +59,5 @@ def check(
     except SaccadeError:
         show.line()
         raise
-    show.finish(out, ("saccade", "train", data))
+    show.finish(out, ("saccade", "train", data) if "label" in report.dataset.spaces else ())
     return 0

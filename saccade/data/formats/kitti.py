@@ -18,7 +18,7 @@ import torch
 
 from saccade.core import LabelSpace, Record
 from saccade.data.formats.beside import Beside, listed_names, orphans, sizes_of, split_of, text_of, unlisted, without_labels
-from saccade.data.formats.objects import Objects, Share, chosen
+from saccade.data.formats.objects import Objects, Share
 from saccade.data.formats.source import Found, Source, natural
 from saccade.errors import DataError, Problem
 from saccade.targets import Boxes3D
@@ -156,7 +156,7 @@ def in_space(share: Share, camera: torch.Tensor) -> Boxes3D:
     table = np.stack([given for given in share.points if given is not None]) if rows else np.zeros((0, 7))
     height, width, length, x, floor, z, yaw = torch.from_numpy(table.astype(np.float64)).unbind(1)
     turned = math.pi - torch.remainder(math.pi - yaw, 2 * math.pi)  # in (-pi, pi]
-    boxes = chosen(share.boxes, rows)
+    boxes = share.boxes.select(rows)
     return Boxes3D(torch.stack([x, floor - height / 2, z], 1), torch.stack([length, height, width], 1), turned, boxes.classes, camera, boxes)
 
 

@@ -192,15 +192,7 @@ class Share:
         rows = [i for i, points in enumerate(self.points) if points is not None]
         table = np.stack([points for points in self.points if points is not None]) if rows else np.zeros((0, len(space.keypoints), 3))
         xy, visible = torch.from_numpy(table[..., :2].astype(np.float64)), torch.from_numpy(table[..., 2].astype(np.uint8))
-        return Keypoints(xy, visible, chosen(self.boxes, rows), pairs=space.pairs)
-
-
-def chosen(boxes: Boxes, rows: Sequence[int]) -> Boxes:
-    """The boxes at these rows, in this order."""
-    at = torch.tensor(list(rows), dtype=torch.int64)
-    attributes = None if boxes.attributes is None else tuple(boxes.attributes[i] for i in rows)
-    held = {name: None if (v := getattr(boxes, name)) is None else v[at] for name in ("xyxy", "classes", "scores", "crowd", "difficult", "areas", "ids")}
-    return Boxes(**held, attributes=attributes)  # type: ignore[arg-type]
+        return Keypoints(xy, visible, self.boxes.select(rows), pairs=space.pairs)
 
 
 def _alike(column: Sequence[Any], a: int, b: int) -> bool:
