@@ -230,8 +230,9 @@ def numbers(seen: Sequence[Seen], root: str) -> list[Problem]:
     values = np.array([value for value, _ in given])
     if (values == values[0]).all():
         return [Problem("NUM-CONSTANT", root, f"{values[0]:g} in all {len(values):,} images")]
-    low, high = np.percentile(values, (25, 75))
-    far = (values < low - _FAR * (high - low)) | (values > high + _FAR * (high - low)) if high > low else np.zeros(len(values), bool)
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers as large as a float can hold: nothing is far from them
+        low, high = np.percentile(values, (25, 75))
+        far = (values < low - _FAR * (high - low)) | (values > high + _FAR * (high - low)) if high > low else np.zeros(len(values), bool)
     return [Problem("NUM-FAR", given[i][1], f"{values[i]:g}; half of all are between {low:g} and {high:g}") for i in np.flatnonzero(far)]
 
 

@@ -20,6 +20,7 @@ from tests.support.random_targets import (
     apart_by_class,
     as_sequences,
     boxes_of_space,
+    different_sentences,
     named_in_order,
     natural_names,
     one_class_list,
@@ -83,7 +84,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(("label",), ("number",), {}, used_classes),
         Case(("boxes",), (), {}, natural_names),
         Case((), ("labels",)),
-        Case(("caption",)),
+        Case(("caption",), (), {}, different_sentences),
         Case((), ("points",)),
     ),
     "flickr": (Case(("caption",)),),
@@ -120,8 +121,8 @@ def lost(format: str, case: Case, seed: int, root) -> list[str]:
     said += [f"{p.code} {p.where} {p.got}" for p in again.problems if p.severity in ("fatal", "error")]
     said += [f"a loss is named: {p.code} {p.where} {p.got}" for p in losses if p.where not in case.losses]
     if dataset.records[0].index is not None:
-        pairs = zip(dataset.records, again.records, strict=True)
-        said += [f"{a.id}: other frames" for a, b in pairs if not np.allclose(frames(dataset, a), frames(again, b))]
+        named = {record.id: record for record in again.records}
+        said += [f"{r.id}: other frames" for r in dataset.records if not np.allclose(frames(dataset, r), frames(again, named[r.id]))]
     return said + equal_sets(dataset, again, case.tolerance, without=case.without)
 
 

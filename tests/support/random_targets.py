@@ -287,3 +287,9 @@ def as_sequences(dataset: ImageDataset) -> ImageDataset:
     frames = [g.normal(size=(len(record.targets["tags"]), 3)) for record in dataset.records]
     records = [replace(r, path=dataset.root / "s.jsonl", index=i, size=None) for i, r in enumerate(dataset.records)]
     return replace(used_classes(dataset), records=tuple(records), arrays={"s.jsonl": frames})
+
+
+def different_sentences(dataset: ImageDataset) -> ImageDataset:
+    """Each sentence of an image once."""
+    records = [replace(r, targets={**r.targets, "caption": Caption(tuple(dict.fromkeys(r.targets["caption"].texts)))}) for r in dataset.records]
+    return replace(dataset, records=tuple(records))
