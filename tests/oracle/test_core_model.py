@@ -117,3 +117,19 @@ def test_labels_merge_by_the_mean_or_by_vote_and_are_drawn():
     assert Label(1, torch.tensor([0.2, 0.8])).top(2) == [(1, pytest.approx(0.8)), (0, pytest.approx(0.2))]
     with pytest.raises(ValueError, match="must differ"):
         LabelSpace(("a", "a"))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5, 7), (0, 3, 4, 4), (2, 1, 5, 4), (1, 4, 1, 1), (2, 3, 6), (2, 2, 3, 4, 5)])
+def test_normalising_gives_the_same_bits_however_the_batch_lies_in_memory(shape):
+    torch.manual_seed(0)
+    channels = shape[1]
+    backbone = Backbone(Inputs(channels, (4, 4), tuple(0.1 * i for i in range(channels)), tuple(0.3 + 0.1 * i for i in range(channels))))
+    x = torch.rand(shape)
+    wanted = torch.stack([(x[:, i] - backbone.mean[i]) / backbone.std[i] for i in range(channels)], 1)
+    assert torch.equal(backbone.normalise(x), wanted)
+    if x.ndim == 4:
+        last = x.to(memory_format=torch.channels_last).requires_grad_()
+        normed = backbone.normalise(last)
+        assert torch.equal(normed, wanted) and normed.is_contiguous(memory_format=torch.channels_last)
+        normed.sum().backward()
+        torch.testing.assert_close(last.grad, (1 / backbone.std).view(1, -1, 1, 1).expand(shape))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from saccade.core import Inputs, Level
 from saccade.nn.backbones.staged import Staged
