@@ -24,7 +24,7 @@ def idx(array: np.ndarray, kind: int = 8) -> bytes:
 @pytest.mark.parametrize("packed", [False, True])
 def test_idx_pairs_and_their_names(tmp_path, packed):
     write = (
-        (lambda name, data: (tmp_path / f"{name}.gz").write_bytes(gzip.compress(data))) if packed else (lambda name, data: (tmp_path / name).write_bytes(data))
+        (lambda name, data: (tmp_path / f"{name}.gz").write_bytes(gzip.compress(data, mtime=0))) if packed else (lambda name, data: (tmp_path / name).write_bytes(data))
     )
     pictures = np.arange(5 * 4 * 4, dtype=np.uint8).reshape(5, 4, 4)
     for part, n in (("train", 5), ("t10k", 2)):
@@ -67,7 +67,7 @@ def test_idx_without_or_with_other_labels(tmp_path):
         idx(np.zeros(3, np.uint8))[:-1],
         idx(np.zeros(3, np.uint8)) + b"x",
         b"\0\0\x08\x03" + b"\xff" * 12,
-        gzip.compress(idx(np.zeros(3, np.uint8)))[:-9],
+        gzip.compress(idx(np.zeros(3, np.uint8)), mtime=0)[:-9],
         b"\x1f\x8b garbage",
     ],
 )
@@ -89,7 +89,7 @@ def test_idx_files_that_cannot_be_read(tmp_path):
 def test_any_bytes_are_idx_or_a_coded_error(tail, packed):
     data = b"\0\0\x08" + tail
     try:
-        parse_idx(io.BytesIO(gzip.compress(data) if packed else data), "x")
+        parse_idx(io.BytesIO(gzip.compress(data, mtime=0) if packed else data), "x")
     except DataError as error:
         assert error.code == "ANN-IDX"
 
