@@ -13,13 +13,14 @@ from saccade.core import LabelSpace
 from saccade.data.formats.coco_file import UNKNOWN, CocoFile, Size, column, shown
 from saccade.data.formats.coco_gallery import Gallery, merged_classes
 from saccade.data.formats.coco_plain import PlainRows
-from saccade.data.formats.coco_shapes import box_of, read_shapes
+from saccade.data.formats.coco_shapes import Shapes, box_of, read_shapes
 from saccade.data.formats.objects import Objects, Share
 from saccade.data.formats.skeletons import mirrored_pairs
 from saccade.data.formats.values import number
 from saccade.errors import CODES, Problem
 
 _MOST_POINTS = 1000
+_ROWS = 10_000  # annotations whose masks are read together
 _IDS = {int, float, str}  # what an id may be; 3.0 is 3
 _NO_BOX = [0.0, 0.0, 0.0, 0.0]
 
@@ -148,22 +149,26 @@ class Reader:
             held = [value if value in (0, 1) else 0 for value in held]
         return np.array(held, dtype=bool) if any(held) else None
 
-    def areas(self, xyxy: np.ndarray) -> np.ndarray | None:
-        """(n,) square pixels, nan where none is given or where it cannot be that of the object; None when there are none."""
+    def areas(self) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) square pixels as the file says, nan for what is no number, and (n,) where it says anything."""
         plain = array_of(self.rows, "area")
-        held = column(self.rows, "area") if plain is None else plain
-        kinds = set(map(type, held)) if plain is None else {float}
-        area = np.array(held if kinds <= {int, float} else [number(v) for v in held], dtype=np.float64)
+        if plain is not None:
+            return plain.astype(np.float64), np.ones(len(plain), bool)
+        held = column(self.rows, "area")
+        kinds = set(map(type, held))
+        given = np.array([value is not None for value in held], bool) if type(None) in kinds else np.ones(len(held), bool)
+        return np.array(held if kinds <= {int, float} else [number(v) for v in held], dtype=np.float64), given
+
+    def sound_areas(self, area: np.ndarray, given: np.ndarray, xyxy: np.ndarray) -> np.ndarray | None:
+        """The areas, nan where one cannot be that of the object, which is told; None when there are none."""
         sides = xyxy[:, 2:] - xyxy[:, :2]
         with np.errstate(over="ignore"):
             most = sides[:, 0] * sides[:, 1] * 1.01 + sides.sum(1) + 1  # pixels at the edge count whole
-        wrong = ~((area > 0) & (area <= most)) & (sides > 0).all(1)
-        if type(None) in kinds:
-            wrong &= np.array([value is not None for value in held], bool)
+        wrong = ~((area > 0) & (area <= most)) & (sides > 0).all(1) & given
         if wrong.any():
             row = int(np.argmax(wrong))
-            first = shown(held[row] if plain is None else float(area[row]))
-            text = f"{int(wrong.sum()):,} of {len(held):,} objects, first {first} for a box of {sides[row, 0]:.6g} x {sides[row, 1]:.6g}"
+            first = "no number" if np.isnan(area[row]) else f"{area[row]:.6g}"
+            text = f"{int(wrong.sum()):,} of {len(area):,} objects, first {first} for a box of {sides[row, 0]:.6g} x {sides[row, 1]:.6g}"
             self.gallery.problems.append(Problem("ANN-AREA", self.file.where(row), text))
             area[wrong] = np.nan
         return None if np.isnan(area).all() else area
@@ -209,26 +214,46 @@ def _add_file(objects: Objects, file: CocoFile, gallery: Gallery, classes: Mappi
     label = reader.labels(classes)
     xyxy, missing = reader.boxes()
     crowd, difficult = reader.flags("iscrowd"), reader.flags("ignore")
-    segments = column(file.annotations, "segmentation")
-    shapes = None
-    if any(segments):
-        gallery.measure(reader.image[reader.kept].tolist())
-        values = [value if kept else None for value, kept in zip(segments, reader.kept.tolist(), strict=True)]
-        shapes = read_shapes(values, [gallery.sizes[i] if i >= 0 else None for i in reader.image.tolist()], reader.tell)
+    areas = reader.areas()
+    points = _points(reader, crowd, space)
+    attributes = column(file.annotations, "attributes")
+    own = _attributes(attributes) if any(attributes) else None
+    shapes = _shapes(reader)  # the last: it lets go of the rows
     for row in np.flatnonzero(missing & reader.kept).tolist():
         box = box_of(shape) if shapes and (shape := shapes[row]) is not None else None
         if box is None:
             reader.tell(row, "ANN-FIELD", "there is neither a bbox nor a segmentation")
         else:
             xyxy[row] = box
-    area = reader.areas(xyxy)
-    points = _points(reader, crowd, space)
-    attributes = column(file.annotations, "attributes")
-    own = _attributes(attributes) if any(attributes) else None
+    area = reader.sound_areas(*areas, xyxy)
     rows = np.flatnonzero(reader.kept)
     columns = {"image": reader.image, "label": label, "xyxy": xyxy, "crowd": crowd, "difficult": difficult, "area": area, "id": reader.ids}
     listed = {"shape": shapes, "points": points, "attributes": own}
     _append(objects, rows, columns, listed, file)
+
+
+def _shapes(reader: Reader) -> Shapes | None:
+    """The mask of each row, None when no row has one; to be called when everything else has been read.
+
+    The rows are let go of as soon as their masks stand in arrays, since their numbers fill the memory.
+    """
+    held = column(reader.rows, "segmentation")
+    if not any(held):
+        return None
+    reader.gallery.measure(reader.image[reader.kept].tolist())
+    shapes: Shapes = []
+    for first in range(0, len(held), _ROWS):
+        part, kept = held[first : first + _ROWS], reader.kept[first : first + _ROWS].tolist()
+        sizes = [reader.gallery.sizes[i] if i >= 0 else None for i in reader.image[first : first + _ROWS].tolist()]
+        held[first : first + _ROWS] = [None] * len(part)
+        if isinstance(reader.rows, list):
+            reader.rows[first : first + _ROWS] = [{}] * len(part)
+
+        def tell(row: int, code: str, text: str, first: int = first) -> None:
+            reader.tell(first + row, code, text)
+
+        shapes += read_shapes([value if keep else None for value, keep in zip(part, kept, strict=True)], sizes, tell)
+    return shapes
 
 
 _EMPTY: Mapping[str, Any] = {"crowd": False, "difficult": False, "area": np.nan, "id": -1, "shape": None, "points": None, "attributes": {}}
