@@ -302,6 +302,7 @@ def test_many_threads_share_the_last_scenes_safely():
     assert not failures
 
 
+@pytest.mark.slow
 def test_training_streams_from_a_world(tmp_path):
     result = saccade.train("world:digits?n=80&size=24&difficulty=easy", epochs="2", out=str(tmp_path / "run"), threads=1)
     assert (result.path / "model.saccade").is_file() and (result.path / "report.html").is_file()

@@ -208,7 +208,7 @@ def test_captions_read_back_to_the_scene(name, index, weather):
     made = studio(name, weather=weather)
     told = made.told(index)
     listed = [told.scene.things[i] for i in told.view.listed]
-    nouns = [" ".join((*thing.words, thing.name)) for thing in listed]
+    nouns = ["person in " + thing.words[0] if thing.name == "person" else " ".join((*thing.words, thing.name)) for thing in listed]
     relations = {(nouns[a], RELATIONS[r], nouns[b]) for a, r, b in told.relations}
     texts = made.truth(index, "caption").texts
     heard = [read(text) for text in texts]

@@ -5,7 +5,7 @@ number    = "there " ("is one thing" | "are " NUMBER " things" | "is nothing to 
 relation  = "the " NOUN " is " RELATION " the " NOUN        RELATION as "to the left of", "behind", "on"; or " is holding the "
 largest   = "the largest thing is a " NOUN
 nearest   = "the nearest thing is a " NOUN
-NOUN      = WORD* NAME;    COUNTS = "nothing" | COUNT ("," COUNT)* [" and " COUNT];    COUNT = ("a" | NUMBER) " " NAME[S]
+NOUN      = WORD* NAME | "person in " WORD;    COUNTS = "nothing" | COUNT ("," COUNT)* [" and " COUNT];    COUNT = ("a" | NUMBER) " " NAME[S]
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def number(n: int) -> str:
 
 
 def noun(thing: Thing) -> str:
-    """The words of a thing and its name: "red striped mug"."""
+    """The words of a thing and its name: "red striped mug", "person in red"."""
+    if thing.name == "person":
+        return " in ".join((thing.name, *thing.words))
     return " ".join((*thing.words, thing.name))
 
 
