@@ -35,6 +35,7 @@ slow: $(VENV)/.dev ## the tests that take minutes
 
 bench: $(VENV)/.dev ## ratios against peers, each measured in the same run
 	$(BIN)/python benchmarks/classification.py
+	$(BIN)/python benchmarks/data.py
 
 install: $(VENV)/.core ## saccade alone, in .venv
 
