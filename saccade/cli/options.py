@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 Format = Annotated[str | None, Parameter(help="the layout, instead of finding out; saccade convert --list names them")]
 Group = Annotated[str | None, Parameter(help="a column, or an expression on the path, that names what must stay together", metavar="COLUMN|REGEX")]
-LabelColumn = Annotated[str | None, Parameter(help="the table's column of labels", metavar="COLUMN")]
+LabelColumn = Annotated[str | None, Parameter(help="the table's column of labels; for folders: path names a class by all its folders", metavar="COLUMN")]
 PathColumn = Annotated[str | None, Parameter(help="the table's column of image paths", metavar="COLUMN")]
 MaxBad = Annotated[float, Parameter(help="share of the images that may be unusable", metavar="SHARE")]
 MaxPixels = Annotated[int, Parameter(help="pixels an image may declare", metavar="N")]

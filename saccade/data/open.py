@@ -12,6 +12,7 @@ from saccade.core import Record
 from saccade.data.dataset import ImageDataset
 from saccade.data.formats import FORMATS, datumaro_bridge
 from saccade.data.formats.archive import unpacked
+from saccade.data.formats.folder import WHOLE
 from saccade.data.formats.foreign import Signs
 from saccade.data.formats.source import Found, Source, Wishes
 from saccade.data.image import MAX_PIXELS, header
@@ -48,7 +49,7 @@ def open_dataset(
         raise UsageError("USE-VALUE", f"format={format}", fix=nearest(format, FORMATS))
     source = _source(Path(path), Wishes(label, path_column, group, format, max_pixels, follow))
     chosen, found = _recognise(source, format)
-    if chosen != "table" and (label is not None or path_column is not None):
+    if chosen != "table" and (label is not None or path_column is not None) and not (chosen == "folder" and label == WHOLE and path_column is None):
         option = "label" if label is not None else "path_column"
         raise UsageError("USE-OPTION", f"{option} names a column, but the data is no table ({found.reason})", where=str(path))
     records = tuple(found.records)

@@ -323,3 +323,11 @@ def test_numbers_name_images_only_in_a_column_of_that_name(images):
     assert opened.reason == "labels.csv: path=image_id, label=target; images found by file name without extension" and len(opened) == 6
     with pytest.raises(DataError, match="ANN-COLUMNS"):
         open_dataset(table(images, "time,target\n" + rows) / "labels.csv")
+
+
+def test_a_class_may_be_named_by_its_whole_path(tmp_path):
+    for name in ("greek/a/1.png", "greek/a/2.png", "greek/b/1.png", "latin/a/1.png"):
+        picture(tmp_path / name)
+    assert open_dataset(tmp_path).class_counts() == {"greek": 3, "latin": 1}
+    whole = open_dataset(tmp_path, label="path")
+    assert whole.class_counts() == {"greek/a": 2, "greek/b": 1, "latin/a": 1} and "named by its path" in whole.reason

@@ -29,6 +29,7 @@ REAL = (
     Real("classification/sign_digits", "folder", 1333, {"label": (1333, 1333)}, {"label": 10}),
     Real("classification/caltech7", "folder", 337, {"label": (337, 337)}, {"label": 7}),
     Real("fewshot/omniglot/images_background_small1.zip", "folder", 2720, {"label": (2720, 2720)}, {"label": 5}),
+    Real("fewshot/omniglot/images_background_small1.zip", "folder", 2720, {"label": (2720, 2720)}, {"label": 136}, {"label": "path"}),
     Real("medical/cxr_nih", "table", 480, {"label": (480, 480)}, {"label": 2}),
     Real("detection/bccd_voc", "voc", 292, {"boxes": (292, 3943)}, {"boxes": 3}, {}, {"train": 205, "val": 87}),
     Real("detection/chess_coco", "coco", 202, {"boxes": (202, 2107)}, {"boxes": 14}, {}, {"train": 202}),  # one of its 2,108 boxes is there twice

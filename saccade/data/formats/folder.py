@@ -11,6 +11,10 @@ from saccade.errors import Problem
 from saccade.targets.label import Label
 
 
+WHOLE = "path"
+"""The label that a user asks for when a class is named by all folders on the way to it: alphabet/character."""
+
+
 class Plan(NamedTuple):
     """Where the class folders are: inside `prefix`, and inside split folders there when `splits`."""
 
@@ -48,7 +52,7 @@ def _inner(paths: list[str]) -> dict[str, set[str]]:
 
 
 def load(source: Source, plan: Plan) -> Found:
-    """A record for each image in a class folder; loose images and empty folders are told."""
+    """A record for each image in a class folder; loose images and empty folders are told. With the label `path`, all folders below name the class."""
     level = 1 if plan.splits else 0
     found: list[tuple[str, str, str | None]] = []
     loose: list[str] = []
@@ -58,7 +62,8 @@ def load(source: Source, plan: Plan) -> Found:
         if len(parts) < level + 2 or (plan.splits and split is None) or not path.startswith(plan.prefix):
             loose.append(path)
         else:
-            found.append((path, parts[level], split))
+            name = "/".join(parts[level:-1]) if source.wishes.label == WHOLE else parts[level]
+            found.append((path, name, split))
     names = tuple(sorted({name for _, name, _ in found}, key=natural))
     labels = {name: {"label": Label(i)} for i, name in enumerate(names)}
     records = [Record(path, source.root / path, targets=labels[name], split=split) for path, name, split in found]
@@ -67,7 +72,8 @@ def load(source: Source, plan: Plan) -> Found:
         problems.append(Problem("IMG-LOOSE", loose[0], f"{len(loose)} of {len(source.listing.files)} images"))
     place = f"in {plan.prefix}" if plan.prefix else "here"
     splits = "/".join(sorted({s for _, _, s in found if s}, key=["train", "val", "test"].index))
-    return Found(records, {"label": LabelSpace(names)}, f"one folder a class {place}" + (f", inside {splits}" if plan.splits else ""), problems)
+    kind = "class, named by its path," if source.wishes.label == WHOLE else "class"
+    return Found(records, {"label": LabelSpace(names)}, f"one folder a {kind} {place}" + (f", inside {splits}" if plan.splits else ""), problems)
 
 
 def _empty(source: Source, plan: Plan, level: int) -> list[Problem]:
