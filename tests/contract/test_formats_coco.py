@@ -65,12 +65,12 @@ def test_pycocotools_reads_the_same_masks_areas_and_sentences(seed, tmp_path):
     for record in made.records:
         instances, boxes = record.targets["instances"], record.targets["boxes"]
         own = theirs.loadAnns(theirs.getAnnIds(imgIds=names[record.id.rpartition("/")[2]]))
-        for row, annotation in enumerate(own):
+        for row, entry in enumerate(own):
             shape = instances.shapes[row]
-            assert np.array_equal(theirs.annToMask(annotation).astype(bool), mask_of(shape))
-            assert annotation["area"] == area(shape) and annotation["iscrowd"] == boxes.crowd[row]
-            x, y, w, h = annotation["bbox"]
-            assert np.allclose([x, y, x + w, y + h], boxes.xyxy[row]) and annotation["category_id"] == boxes.classes[row] + 1
+            assert np.array_equal(theirs.annToMask(entry).astype(bool), mask_of(shape))
+            assert entry["area"] == area(shape) and entry["iscrowd"] == boxes.crowd[row]
+            x, y, w, h = entry["bbox"]
+            assert np.allclose([x, y, x + w, y + h], boxes.xyxy[row]) and entry["category_id"] == boxes.classes[row] + 1
             seen += 1
         assert len(own) == len(instances)
     assert seen > 0
