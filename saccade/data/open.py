@@ -19,6 +19,8 @@ from saccade.data.image import MAX_PIXELS, header
 from saccade.errors import DataError, UsageError, nearest
 
 _PEEKS = 9
+_HEAD, _NAMES = 1 << 16, 20
+_PICTURES = re.compile(rb"[\w./\\ -]{1,200}\.(?:png|jpe?g|tiff?|bmp|webp|gif)\b", re.IGNORECASE)
 SCHEME = "world:"
 """What a path to simulated data begins with."""
 
@@ -60,7 +62,7 @@ def open_dataset(
         name=_name(source.root / source.only if source.only else root),
         root=root,
         format=chosen,
-        reason=found.reason,
+        reason=found.reason + (f"; its images are above it, in {source.root.name or source.root}" if source.only and "/" in source.only else ""),
         records=records,
         spaces=dict(found.spaces),
         channels=_channels(found),
@@ -88,7 +90,8 @@ def _source(path: Path, wishes: Wishes) -> Source:
         if path.is_file() and path.suffix.lower() == ".zip":
             return Source(unpacked(path), wishes=wishes)
         if path.is_file():
-            return Source(path.parent, path.name, wishes)
+            base = _base(path)
+            return Source(base, (path if base == path.parent else path.absolute()).relative_to(base).as_posix(), wishes)
         there = path.exists()
     except (OSError, ValueError) as error:
         raise DataError("DATA-MISSING", str(error), where=str(path)) from error
@@ -102,6 +105,25 @@ def _source(path: Path, wishes: Wishes) -> Source:
         beside = []
     hint = nearest(missing, beside[:20]) if beside else "it is empty"
     raise DataError("DATA-MISSING", f"there is no {missing} in {parent}", where=str(path), fix=f"check the spelling; in {parent}: {hint}")
+
+
+def _base(path: Path) -> Path:
+    """The folder that the images named in a label file are relative to: its own, or the first of two above it where more of them are there.
+
+    Judged by the first names in the file that look like those of pictures; nothing is listed for it.
+    """
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(_HEAD)
+    except OSError:
+        return path.parent
+    names = list(dict.fromkeys(name.decode("utf-8", "replace") for name in _PICTURES.findall(head)))[:_NAMES]
+    if b"\0" in head or not names:
+        return path.parent
+    bases = [path.parent, *path.absolute().parent.parents[:2]]
+    counts = [sum((base / name).is_file() for name in names) for base in bases]
+    best = max(counts)
+    return path.parent if counts[0] == best else bases[counts.index(best)]
 
 
 def _recognise(source: Source, wanted: str | None) -> tuple[str, Found]:

@@ -331,3 +331,13 @@ def test_a_class_may_be_named_by_its_whole_path(tmp_path):
     assert open_dataset(tmp_path).class_counts() == {"greek": 3, "latin": 1}
     whole = open_dataset(tmp_path, label="path")
     assert whole.class_counts() == {"greek/a": 2, "greek/b": 1, "latin/a": 1} and "named by its path" in whole.reason
+
+
+def test_a_label_file_finds_its_images_above_it_and_not_others_of_their_names(tmp_path):
+    for name in ("set/images/1.png", "set/images/2.png", "set/labels/masks/1.png"):
+        picture(tmp_path / name)
+    (tmp_path / "set" / "labels" / "all.csv").write_text("path,label\nimages/1.png,a\nimages/2.png,b\n")
+    opened = open_dataset(tmp_path / "set" / "labels" / "all.csv")
+    assert [record.id for record in opened.records] == ["images/1.png", "images/2.png"] and "above it, in set" in opened.reason
+    (tmp_path / "set" / "labels" / "near.csv").write_text("path,label\nmasks/1.png,a\n")
+    assert [record.id for record in open_dataset(tmp_path / "set" / "labels" / "near.csv").records] == ["masks/1.png"]
