@@ -12,6 +12,7 @@ from saccade.core import EMPTY, Inputs, LabelSpace, Model
 from saccade.errors import ModelError, SaccadeError, UsageError, nearest
 from saccade.models.arguments import HINTS, checked, defaults, schema
 from saccade.models.classify import lenet5, mlp, plain_cifar, resnet, resnet_cifar, small
+from saccade.models.filters import filter_bank
 from saccade.models.imagenet import alexnet, densenet, googlenet, inception_resnet_v2, inception_v2, inception_v3, mobilenet, squeezenet, vgg
 
 Builder = Callable[..., Model]
@@ -37,6 +38,7 @@ MODELS: dict[str, dict[str, Builder]] = {
         "resnext50_32x4d": partial(resnet, depth=50, groups=32, width_per_group=4),
         "wide_resnet50_2": partial(resnet, depth=50, width_per_group=128),
         "mlp": mlp,
+        "filter_bank": filter_bank,
         "alexnet": alexnet,
         "vgg11": partial(vgg, depth=11),
         "vgg13": partial(vgg, depth=13),

@@ -38,6 +38,18 @@ def grid_average(x: Tensor, grid: int, extent: Tensor | None = None) -> Tensor:
     return torch.stack(rows)
 
 
+def grid_max(x: Tensor, grid: int, extent: Tensor | None = None) -> Tensor:
+    """(N, C, H, W) -> (N, C, grid, grid): maxima of the same windows.
+
+    >>> grid_max(torch.arange(6.0).view(1, 1, 2, 3), 1).item()
+    5.0
+    """
+    if extent is None:
+        return F.adaptive_max_pool2d(x, grid)
+    rows = [F.adaptive_max_pool2d(sample[:, : max(1, h), : max(1, w)], grid) for sample, (h, w) in zip(x, extent.tolist(), strict=True)]
+    return torch.stack(rows)
+
+
 def max_pool(
     x: Tensor, kernel: int, *, stride: int, padding: int = 0, extent: Tensor | None = None, ceil: bool = False, dilation: int = 1
 ) -> tuple[Tensor, Tensor | None]:

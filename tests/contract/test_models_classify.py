@@ -38,6 +38,7 @@ MODELS_FOR_ARGUMENTS = {
     "densenet121": [{"output_stride": 16}],
     "inception_v2": [{"output_stride": 8}],
     "mlp": [{"activation": "sigmoid", "hidden": [5]}],
+    "filter_bank": [{"pool": "average", "over": "orientation"}, {"over": "scale", "grid": 1, "orientations": 3}],
 }
 VARIANTS = [(name, {}) for name in NAMES] + [(name, arguments) for name, several in MODELS_FOR_ARGUMENTS.items() for arguments in several]
 variants = pytest.mark.parametrize(("name", "arguments"), VARIANTS, ids=[" ".join([n, *map(str, a.values())]) for n, a in VARIANTS])
