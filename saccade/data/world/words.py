@@ -19,6 +19,7 @@ from saccade.data.world.scene import Scene, Thing
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 SPOKEN = {"left of": "to the left of", "behind": "behind", "on": "on", "holding": "holding"}
 WEATHERS = {"fog": "in the fog", "rain": "in the rain", "dusk": "at dusk", "night": "at night"}
+_SPELT = tuple("AEFHLMNORSX8")
 _PLURALS = {"person": "people", "moose": "moose", "deer": "deer", "box": "boxes", "fox": "foxes", "die": "dice", "bus": "buses", "torus": "tori"}
 
 
@@ -29,8 +30,8 @@ def plural(name: str) -> str:
 
 
 def article(noun: str) -> str:
-    """A noun with a or an."""
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+    """A noun with a or an, also of a letter or a digit that is spelt."""
+    return f"an {noun}" if noun[0] in "aeiou" or noun in _SPELT else f"a {noun}"
 
 
 def number(n: int) -> str:

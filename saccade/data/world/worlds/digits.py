@@ -71,7 +71,7 @@ def framed(b: Builder, chance: Chance, kind: str, variety: float, width: float) 
     turn = np.arctan2(camera.place[0], 2.0)
     camera = camera._replace(heading=float(turn), pitch=float(-np.arctan2(camera.place[2], 2.0)))
     air = Air(ambient=(0.42, 0.43, 0.45), ground=(0.36, 0.35, 0.34))
-    return Scene(kind, b.things, b.materials, lights, camera, air, Lens(noise=2.0 + 3.0 * variety, jpeg=90))
+    return Scene(kind, b.things, b.materials, lights, camera, air, Lens(noise=2.0 + 3.0 * variety, jpeg=90), {"place": "a board"})
 
 
 def _unit(x: float, y: float, z: float) -> tuple[float, float, float]:

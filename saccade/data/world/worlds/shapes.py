@@ -61,7 +61,7 @@ def make(chance: Chance, kind: str, knobs: Knobs, time: float) -> Scene:
     stray = knobs.variety
     camera = aimed((chance.within(-0.7, 0.7) * stray, -1.9, 1.25 + chance.within(-0.4, 0.6) * stray), (0.0, 1.0, 0.3), chance.within(1.25, 1.45))
     lights = [Light((1.15, 1.1, 1.0), toward=_toward(chance)), Light((0.2, 0.22, 0.28), toward=(-0.5, -0.7, 0.5), shadow=False)]
-    return finished(b, kind, camera, lights, room())
+    return finished(b, kind, camera, lights, room(), place="a patterned ground" if knobs.clutter > 0.3 else "a plain ground")
 
 
 def _toward(chance: Chance) -> tuple[float, float, float]:

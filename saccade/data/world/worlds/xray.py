@@ -23,7 +23,7 @@ def make(chance: Chance, kind: str, knobs: Knobs, time: float) -> Scene:
     wide, tall = chance.within(0.92, 1.1), chance.within(0.92, 1.1)
     breath = 1 + 0.05 * np.sin(2 * np.pi * time / 4) * knobs.variety
     soft, bone = b.paint(_GREY, glow=3.6 * chance.within(0.85, 1.15)), b.paint(_GREY, glow=14.0)
-    air = b.paint(_GREY, glow=-2.7)
+    air = b.paint(_GREY, glow=-3.1)
     body = [
         ball((0, 0, -0.05), (0.2 * wide, 0.12, 0.36 * tall), soft),
         ball((0, 0, 0.26 * tall), (0.2 * wide, 0.07, 0.06), soft),
