@@ -1,8 +1,8 @@
 """Where and in which precision a network predicts.
 
-The rule of `precision="auto"`: bfloat16 where the processor multiplies it in hardware (avx512_bf16 or AMX, or a CUDA device
-with it) and the network has at least 10 million multiply-adds an image, below which the conversions cost what it gains;
-else float32. Weights lie in channels_last, as the pictures do.
+The rule of `precision="auto"`: bfloat16 where the processor is faster with it (AMX, avx512_bf16 where a measurement of some
+milliseconds says so, or a CUDA device with it) and the network has at least 10 million multiply-adds an image, below which the
+conversions cost what it gains; else float32. Weights lie in channels_last, as the pictures do.
 """
 
 from __future__ import annotations

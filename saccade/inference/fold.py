@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from saccade.core import Model
+from saccade.inference.device import Mode
 from saccade.nn.blocks import ConvNorm
 
 
@@ -21,6 +22,16 @@ def folded(model: Model) -> Model:
         if isinstance(part, ConvNorm) and isinstance(part.norm, nn.BatchNorm2d):
             part.conv, part.norm = _fold(part.conv, part.norm), nn.Identity()
     return own
+
+
+def ready(model: Model, mode: Mode) -> Model:
+    """A folded copy on its device, its kernels in channels_last and, for bfloat16, rounded once where autocast would at every call: the same bits."""
+    own = folded(model).to(mode.device)
+    if mode.precision == "bf16":
+        for part in own.modules():
+            if type(part) in (nn.Conv2d, nn.Linear):
+                part.to(torch.bfloat16)
+    return own.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # torch's own annotation lacks it
 
 
 @torch.no_grad()

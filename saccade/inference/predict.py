@@ -23,7 +23,7 @@ from saccade.data.image import MAX_PIXELS, read_image
 from saccade.data.preprocess import Preprocess
 from saccade.errors import DataError, ModelError, UsageError
 from saccade.inference.device import Mode, inference_mode_for, trained_precision
-from saccade.inference.fold import folded
+from saccade.inference.fold import ready
 from saccade.inference.postprocess import Postprocess
 from saccade.inference.sources import Input
 from saccade.metrics.thresholds import Thresholds
@@ -56,8 +56,7 @@ class Predictor:
         self.mode: Mode = inference_mode_for(
             model, card.inputs._replace(size=self.preprocess.size), device=device, precision=trained_precision(card) if precision == "auto" else precision
         )
-        self.model = folded(model).to(self.mode.device)
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own annotation lacks it
+        self.model = ready(model, self.mode)
 
     def read(self, item: Input, out: np.ndarray) -> Meta:
         """Reads one picture into `out` (h, w, C) float32. Raises DataError."""

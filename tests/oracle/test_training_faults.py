@@ -8,6 +8,7 @@ import torch
 
 from saccade import storage
 from saccade.errors import DivergedError, UsageError
+from saccade.training import engine
 from saccade.training.alerts import look_at
 from saccade.training.ema import MovingAverage
 from saccade.training.engine import auto_precision, pick_device
@@ -110,6 +111,24 @@ def test_devices():
     with pytest.raises(UsageError, match="the options are"):
         pick_device("gpu")
     assert auto_precision(torch.device("cpu"), 1e3) == "fp32"
+
+
+@pytest.mark.parametrize(("gain", "found"), [(0.0, "fp32"), (0.6, "fp32"), (1.7, "bf16"), (float("inf"), "bf16")])
+def test_bfloat16_is_chosen_where_it_is_faster(monkeypatch, gain, found):
+    monkeypatch.setattr(engine, "bf16_gain", lambda: gain)
+    assert auto_precision(torch.device("cpu"), 1e9) == found
+
+
+def test_the_gain_of_bfloat16_is_measured_where_the_instructions_alone_do_not_tell(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    seconds = {torch.float32: iter([3.0, 2.0, *[9.0] * 6]), torch.bfloat16: iter([8.0] * 7 + [4.0])}
+    monkeypatch.setattr(engine, "_seconds", lambda x, w: next(seconds[x.dtype]))
+    for has, gain in ((True, 0.5), (False, 0.0)):
+        monkeypatch.setattr(engine, "cpu_has_bf16", lambda has=has: has)
+        assert engine.bf16_gain.__wrapped__() == gain
+    monkeypatch.setattr(engine, "cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    assert engine.bf16_gain.__wrapped__() == float("inf")
 
 
 def rows(losses):
