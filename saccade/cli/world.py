@@ -12,7 +12,7 @@ from saccade.cli.output import Output
 from saccade.errors import UsageError
 
 EXAMPLES = (
-    "saccade world tabletop --labels boxes,masks --n 1000 --size 128 --seed 5 --weather fog --out scenes/",
+    "saccade world tabletop --labels boxes,masks --n 1000 --seed 5 --weather fog --out scenes/",
     "saccade world --list",
     "saccade train world:digits --task classify",
 )
