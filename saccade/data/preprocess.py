@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from saccade.data.tiles import Tiling
 from saccade.data.whiten import Whitening
-from saccade.errors import ModelError, nearest, unknown_name
+from saccade.errors import ModelError, UsageError, nearest, unknown_name
 from saccade.ops.geometry import Geometry
 from saccade.ops.resample import placed, shrunk
 
@@ -41,7 +42,8 @@ class Preprocess:
     size: (h, w) of the input. mode: stretch (each axis by its own factor), letterbox (all of the picture in the middle, the rest
     is fill), cover (the input is full, what stands over is cut) or pad (all of the picture at the top left, the rest is padding
     that networks are told of, and a batch is no larger than its largest picture needs). fill: grey in [0, 1]. value_range:
-    what deeper images were scaled by. whitening: what is done to the values last, None for nothing.
+    what deeper images were scaled by. whitening: what is done to the values last, None for nothing. tiling: the windows of an
+    image that are inputs each, their answers being put together; None where the whole image is the input.
     """
 
     size: tuple[int, int]
@@ -50,6 +52,7 @@ class Preprocess:
     fill: float = 114 / 255
     value_range: tuple[float, float] | None = None
     whitening: Whitening | None = None
+    tiling: Tiling | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in tuple(MODES):
@@ -65,6 +68,8 @@ class Preprocess:
             raise ModelError("MODEL-ARGS", f"preprocess {name} is {str(getattr(self, name))[:60]}, expected {EXPECTED[name]}")
         if self.whitening is not None and (problem := self.whitening.misfit(self.size, self.channels, self.mode)):
             raise ModelError("MODEL-ARGS", f"preprocess whitening {problem}")
+        if self.tiling is not None and (problem := self.tiling.misfit):
+            raise ModelError("MODEL-ARGS", f"preprocess tiling {problem}")
 
     def geometry(self, source: tuple[int, int]) -> Geometry:
         """Source pixels (a picture of the given (h, w)) -> input pixels."""
@@ -142,10 +147,11 @@ class Preprocess:
         return cv2.BORDER_CONSTANT if self.mode in ("letterbox", "pad") else cv2.BORDER_REFLECT_101
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values; `whitening` only where there is some."""
-        held = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "whitening"}
+        """JSON values; `whitening` and `tiling` only where there is some."""
+        held = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("whitening", "tiling")}
         held |= {"size": list(self.size), "value_range": None if self.value_range is None else list(self.value_range)}
-        return held if self.whitening is None else {**held, "whitening": self.whitening.to_dict()}
+        more = {"whitening": self.whitening, "tiling": self.tiling}
+        return held | {name: value.to_dict() for name, value in more.items() if value is not None}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
@@ -158,7 +164,18 @@ class Preprocess:
         given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
         if given.get("whitening") is not None:
             given["whitening"] = Whitening.from_dict(given["whitening"])
+        if given.get("tiling") is not None:
+            given["tiling"] = _tiling(given["tiling"])
         return cls(**given)
+
+
+def _tiling(stored: Any) -> Tiling:
+    if not isinstance(stored, Mapping):
+        raise ModelError("MODEL-ARGS", f"preprocess tiling is {str(stored)[:60]}, expected a table")
+    try:
+        return Tiling.from_dict(stored)
+    except UsageError as problem:
+        raise ModelError("MODEL-ARGS", f"preprocess tiling: {problem.got}") from problem
 
 
 def _whole(value: object) -> bool:

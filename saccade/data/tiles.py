@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import pairwise
@@ -26,6 +26,7 @@ from saccade.ops.geometry import Geometry
 from saccade.targets.rows import KEPT
 
 KEPT_BYTES = 256_000_000  # decoded whole images and masks that are kept for their next windows
+SIDES = 16, 8192  # pixels of a side of the windows that an option or a model file may ask for
 WHOLE_ONLY = ("number", "caption", "tags")  # heads whose truth is of the whole image alone
 
 
@@ -65,7 +66,7 @@ class Tiling:
         if not whole:
             raise UsageError("USE-VALUE", f"tile size {str(self.size)[:40]}, expected two whole numbers above 0", where="--tile")
         if type(self.overlap) is not int or not 0 <= self.overlap < min(self.size):
-            raise UsageError("USE-VALUE", f"overlap {str(self.overlap)[:40]}, expected 0 to {min(self.size) - 1}", where="--overlap")
+            raise UsageError("USE-VALUE", f"overlap {str(self.overlap)[:40]}, expected 0 to {min(self.size) - 1}", where="--tile-overlap")
         if isinstance(self.min_visible, bool) or not isinstance(self.min_visible, int | float) or not KEPT <= self.min_visible <= 1:
             raise UsageError("USE-VALUE", f"min_visible {str(self.min_visible)[:40]}, expected {KEPT} to 1", where="--tile")
 
@@ -86,15 +87,45 @@ class Tiling:
         across, down = (_bounds(self.starts(length, side), side) for length, side in ((image[1], self.size[1]), (image[0], self.size[0])))
         return np.array([(x0, y0, x1, y1) for y0, y1 in down for x0, x1 in across])
 
+    @property
+    def misfit(self) -> str:
+        """Why an option or a model file may not ask for such windows, which would be too many or too large; "" when it may."""
+        if not all(SIDES[0] <= side <= SIDES[1] for side in self.size):
+            return f"size {list(self.size)}, expected {SIDES[0]} to {SIDES[1]}"
+        return f"overlap {self.overlap}, expected 0 to {min(self.size) // 2}" if self.overlap > min(self.size) // 2 else ""
+
     def to_dict(self) -> dict[str, Any]:
         return {"size": list(self.size), "overlap": self.overlap, "min_visible": self.min_visible}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Raises UsageError USE-OPTION for a name that is not one of the fields, USE-VALUE for a value out of range or no size."""
         if unknown := unknown_name(stored, [f.name for f in fields(cls)]):
             raise UsageError("USE-OPTION", f"tile {unknown}", where="--tile")
+        if "size" not in stored:
+            raise UsageError("USE-VALUE", "no tile size", where="--tile")
         given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
         return cls(**given)
+
+
+def square(tile: int | None, overlap: int | None = None) -> Tiling | None:
+    """Windows of tile x tile pixels (16 to 8192) of which neighbours share `overlap` (0 to half; a quarter unless given); none for 0 or None.
+
+    Raises UsageError USE-VALUE.
+
+    >>> square(256).overlap, square(0)
+    (64, None)
+    """
+    if not tile:
+        if overlap is not None:
+            raise UsageError("USE-VALUE", f"{overlap}, and there is no --tile to overlap", where="--tile-overlap", fix="give --tile too, or leave it out")
+        return None
+    if not SIDES[0] <= tile <= SIDES[1]:
+        raise UsageError("USE-VALUE", f"{tile}, expected 0 (the whole image at once) or {SIDES[0]} to {SIDES[1]} pixels", where="--tile")
+    chosen = tile // 4 if overlap is None else overlap
+    if not 0 <= chosen <= tile // 2:
+        raise UsageError("USE-VALUE", f"{chosen}, expected 0 to {tile // 2} pixels with --tile {tile}", where="--tile-overlap")
+    return Tiling((tile, tile), chosen)
 
 
 def _bounds(starts: Sequence[int], side: int) -> list[tuple[float, float]]:
@@ -218,8 +249,10 @@ class TiledDataset:
         return len(self.parts)
 
     def read(self, i: int, size: tuple[int, int] | None = None) -> np.ndarray:
-        """The pixels (h, w, C) of a window, never reduced: `size` says only what would be enough."""
+        """The pixels (h, w, C) of a window; a part of an image is never reduced, for it `size` says only what would be enough."""
         place, window = self.parts[i]
+        if window.size == self.dataset.size(place):
+            return self.dataset.read(place, size)
         whole = self.kept.get(("pixels", place), lambda: self.dataset.read(place), lambda made: made.nbytes)
         h, w = window.size
         return np.ascontiguousarray(whole[window.y : window.y + h, window.x : window.x + w])
@@ -244,21 +277,43 @@ class TiledDataset:
         return part
 
 
+def windowed(dataset: Dataset, tiling: Tiling | None) -> Dataset:
+    """The windows of a data set's images; the data set itself where there is no tiling."""
+    return dataset if tiling is None else TiledDataset(dataset, tiling)
+
+
+def images_of(dataset: Dataset) -> Dataset:
+    """The data set of whole images that a data set of windows was made of; any other one itself."""
+    return dataset.dataset if isinstance(dataset, TiledDataset) else dataset
+
+
+def whole_answers(answers: Iterable[tuple[str, Any]], dataset: Dataset) -> Iterator[tuple[int, Any]]:
+    """Answers by record id -> (place in `images_of(dataset)`, answer), each image's as soon as its last window has one.
+
+    So no more is held than the answers of unfinished images; an image of which a window has none is left out. Answers of a data
+    set that is not one of windows pass as they are. Raises ValueError for an id that is none of the data set's.
+    """
+    places = {record.id: i for i, record in enumerate(dataset.records)}
+    waiting: dict[int, dict[Window, Any]] = {}
+    needed: dict[int, list[Window]] = {}
+    for name, answer in answers:
+        if name not in places:
+            raise ValueError(f"{name} is no {'window' if isinstance(dataset, TiledDataset) else 'record'} of this data set; windows are named path@x,y")
+        if not isinstance(dataset, TiledDataset):
+            yield places[name], answer
+            continue
+        place, window = dataset.parts[places[name]]
+        if place not in waiting:
+            waiting[place], needed[place] = {}, dataset.tiling.windows(dataset.dataset.size(place))
+        waiting[place][window] = answer
+        if len(waiting[place]) == len(needed[place]):
+            parts, windows = waiting.pop(place), needed.pop(place)
+            yield place, merged([parts[window] for window in windows], dataset.dataset.size(place), dataset.tiling)
+
+
 def merge_answers(answers: Mapping[str, Any], dataset: TiledDataset) -> dict[str, Any]:
     """Answers of windows by record id -> answers of whole images by record id, where all windows of an image have one.
 
     Raises ValueError for an id that is none of the data set's.
     """
-    if unknown := set(answers) - {record.id for record in dataset.records}:
-        raise ValueError(f"{min(unknown)} is no window of this data set, whose windows are named path@x,y")
-    places: dict[int, dict[Window, Any]] = {}
-    for record, (place, window) in zip(dataset.records, dataset.parts, strict=True):
-        if record.id in answers:
-            places.setdefault(place, {})[window] = answers[record.id]
-    found = {}
-    for place, parts in places.items():
-        image = dataset.dataset.size(place)
-        windows = dataset.tiling.windows(image)
-        if all(window in parts for window in windows):
-            found[dataset.dataset.records[place].id] = merged([parts[window] for window in windows], image, dataset.tiling)
-    return found
+    return {dataset.dataset.records[place].id: answer for place, answer in whole_answers(answers.items(), dataset)}
