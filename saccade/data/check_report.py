@@ -37,6 +37,8 @@ NOUNS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "graph": ("object in scene graphs", "objects in scene graphs"),
         "boxes3d": ("box in space", "boxes in space"),
         "tags": ("sequence", "sequences"),
+        "normals": ("normal map", "normal maps"),
+        "flow": ("flow map", "flow maps"),
     }
 )
 """What one truth, or object, of each head is called, and several."""

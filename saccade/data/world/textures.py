@@ -48,14 +48,16 @@ def leaves_picture(device: str = "cpu") -> Tensor:
     """(PICTURE**2,) float32 in [0, 1]: dead leaves (Lee, Mumford, Huang 2001), discs whose radii r have density r^-3, periodic."""
     chance = generator(1, 0, TILE)
     seen = np.full((PICTURE, PICTURE), -1.0)
-    while (seen < 0).any():  # from the front to the back: a disc covers only what is not covered yet
+    flat = seen.ravel()
+    left = PICTURE * PICTURE
+    while left:  # from the front to the back: a disc covers only what is not covered yet
         u, cx, cy, grey = chance.random(4)
         radius = 2.5 / np.sqrt(1 - u * (1 - (2.5 / 50) ** 2))
         span = np.arange(-int(radius) - 1, int(radius) + 2)
         rows, columns = (int(cy * PICTURE) + span) % PICTURE, (int(cx * PICTURE) + span) % PICTURE
-        block = seen[np.ix_(rows, columns)]
-        block[(block < 0) & (span[:, None] ** 2 + span**2 <= radius**2)] = grey
-        seen[np.ix_(rows, columns)] = block
+        places = rows[:, None] * PICTURE + columns
+        mine = places[(span[:, None] ** 2 + span**2 <= radius**2) & (flat[places] < 0)]
+        flat[mine], left = grey, left - len(mine)
     return torch.from_numpy(seen.astype(np.float32).ravel()).to(device)
 
 
