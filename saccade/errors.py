@@ -189,6 +189,8 @@ CODES: dict[str, Code] = {
     "RUN-SELFTEST": Code("warn", "the network cannot fit eight images", "check the labels and the learning rate"),
     "RUN-FLAT": Code("warn", "the loss does not fall", "raise --lr, or check the labels"),
     "RUN-RATE": Code("warn", "the loss rises: the learning rate is too high", "lower --lr"),
+    "RUN-VANISH": Code("warn", "vanishing gradients: the first layers are hardly taught", "use ReLU, normalisation, skips or fewer layers"),
+    "RUN-EXPLODE": Code("warn", "exploding gradients: the first layers are changed far more than the last", "use normalisation, skips or --clip"),
     "RUN-ONECLASS": Code("warn", "the model answers one class for every image", "train longer, or check the class balance"),
     "RUN-CROWDED": Code("note", "other programs use the cores", "stop them, or give --threads to decide yourself"),
     "RUN-BUDGET": Code("warn", "the budget is too small for one epoch", "raise --budget, or lower --size"),

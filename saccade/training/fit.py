@@ -23,6 +23,7 @@ from saccade.training import checkpoint as checkpoints
 from saccade.training.alerts import look_at
 from saccade.training.ema import MovingAverage
 from saccade.training.engine import Engine
+from saccade.training.messages import LayerMessage, Recorder, judge
 from saccade.training.optimisers import make_optimiser
 from saccade.training.progress import Progress
 from saccade.training.run_folder import RunFolder
@@ -33,6 +34,7 @@ from saccade.training.validate import Metrics, validate
 
 BAD_STEPS, REWINDS = 3, 3  # steps in a row that may be left out; times the run may go back with half the rate
 SHOW_EVERY_S = 0.5
+LISTEN_EVERY = 5  # epochs, on whose first step the messages between the layers are recorded
 SAVE_SHARE = 0.05  # of the time of a run, at most, goes into checkpoints at the ends of epochs
 
 
@@ -99,6 +101,7 @@ class Loop:
         self.optimisers: list[torch.optim.Optimizer] = []
         self.best_weights: dict[str, Tensor] | None = None  # found since the last checkpoint, not yet on the disk
         self.entered = -1
+        self.told: set[str] = set()  # what was said of the messages between layers
         self.started = self.saved = self.shown = time.monotonic()
         self.save_cost = 0.0
 
@@ -189,6 +192,26 @@ class Loop:
         optimiser.zero_grad(set_to_none=True)
         buffers = [b for b in self.system.buffers() if b.is_floating_point()]
         before = [b.clone() for b in buffers]
+        listening = self.progress.batch == 0 and self.progress.epoch % LISTEN_EVERY == 0
+        with Recorder(self.system) if listening else nullcontext() as recorder:
+            sums = self.gradients(phase, batches)
+        gradients = [q.grad for group in optimiser.param_groups for q in group["params"] if q.grad is not None]
+        norm = float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0
+        if not (math.isfinite(norm) and all(map(math.isfinite, sums.values()))):
+            torch._foreach_copy_(buffers, before)
+            self.bad_step(batches, sums, norm)
+            return
+        if recorder is not None:
+            self.tell(phase, recorder.messages())
+        self.progress.bad_steps = 0
+        if self.settings.clip and norm > self.settings.clip:
+            torch._foreach_mul_(gradients, self.settings.clip / norm)
+        optimiser.step()
+        for name, value in sums.items():
+            self.progress.sums[name] = self.progress.sums.get(name, 0.0) + value
+
+    def gradients(self, phase: str, batches: list[Batch]) -> dict[str, float]:
+        """Forward and backward over the batches of a step; every term of the loss, times its images."""
         sums: dict[str, float] = {}
         for batch in batches:
             terms = self.engine.losses(self.system, batch, phase)
@@ -197,18 +220,16 @@ class Loop:
                 self.engine.backward(loss / len(batches))
                 for name, value in {**{k: v.item() for k, v in terms.items()}, "loss": loss.item()}.items():
                     sums[name] = sums.get(name, 0.0) + value * len(batch)
-        gradients = [q.grad for group in optimiser.param_groups for q in group["params"] if q.grad is not None]
-        norm = float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0
-        if not (math.isfinite(norm) and all(map(math.isfinite, sums.values()))):
-            torch._foreach_copy_(buffers, before)
-            self.bad_step(batches, sums, norm)
-            return
-        self.progress.bad_steps = 0
-        if self.settings.clip and norm > self.settings.clip:
-            torch._foreach_mul_(gradients, self.settings.clip / norm)
-        optimiser.step()
-        for name, value in sums.items():
-            self.progress.sums[name] = self.progress.sums.get(name, 0.0) + value
+        return sums
+
+    def tell(self, phase: str, messages: list[LayerMessage]) -> None:
+        """Stores the messages between the layers as an event, and says once a run where they vanish or explode."""
+        layers = [{k: v if isinstance(v, str) or math.isfinite(v) else None for k, v in message._asdict().items()} for message in messages]
+        self.run.event("messages", epoch=self.progress.epoch + 1, phase=phase, layers=layers)
+        for alert in judge(messages):
+            if alert.code not in self.told:
+                self.told.add(alert.code)
+                self.run.alert(*alert)
 
     def between_steps(self) -> None:
         """Shows, saves and stops where it is time to."""

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saccade.nn.graph import ACTIVATIONS, Activation, Graph, Node, softmax_error, squared_error
+from saccade.nn.message_passing import ACTIVATIONS, Activation, Graph, Node, softmax_error, squared_error
 
 pytestmark = pytest.mark.oracle
 
