@@ -2,6 +2,7 @@
 
     majority      the classes' frequencies, whatever the image
     bayes         naive Bayes, a Gaussian for each pixel and class
+    naive_bayes   naive Bayes, a Bernoulli with a flat prior for each class and pixel, black or white
     nearest       the class of the nearest training image (Cover & Hart 1967)
     logistic      multinomial logistic regression, its strength chosen by cross-validation on the training images
 
@@ -16,6 +17,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from saccade.classic.naive_bayes import BernoulliNaiveBayes
 
 LARGEST, SIDE = 5_000, 32  # training images, pixels a side
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)  # C of the logistic regression on standardised pixels, the strongest penalty first
@@ -87,6 +90,14 @@ def bayes(task: Task) -> tuple[Array, str]:
         distance = squares @ precision - 2 * y @ (mean * precision) + mean @ (mean * precision)
         logits[:, k] = np.log(count / len(x)) - 0.5 * (distance - np.log(precision).sum())
     return softmax(logits), ""
+
+
+def binary_bayes(task: Task) -> tuple[Array, str]:
+    """p(class) times the product over pixels of a Bernoulli, a pixel being 1 above its mean over the training images; Beta(1, 1) priors."""
+    threshold = task.train.mean(0)
+    model = BernoulliNaiveBayes.fit(task.train > threshold, task.truth, task.classes)
+    task.clock.check()
+    return model.classify((task.test > threshold).astype(np.int64)), ""
 
 
 def nearest(task: Task) -> tuple[Array, str]:
@@ -173,7 +184,13 @@ def softmax(logits: Array) -> Array:
     return powers / powers.sum(1, keepdims=True)
 
 
-FLOORS: dict[str, Callable[[Task], tuple[Array, str]]] = {"majority": majority, "bayes": bayes, "nearest": nearest, "logistic": logistic}
+FLOORS: dict[str, Callable[[Task], tuple[Array, str]]] = {
+    "majority": majority,
+    "bayes": bayes,
+    "naive_bayes": binary_bayes,
+    "nearest": nearest,
+    "logistic": logistic,
+}
 
 
 def floors(
@@ -187,7 +204,7 @@ def floors(
     >>> x = np.array([[0.0], [0.1], [0.9], [1.0]], np.float32)
     >>> found = floors(x, np.array([0, 0, 1, 1]), np.array([[0.2]], np.float32), 2)
     >>> [int(f.probabilities.argmax()) for name, f in found.items() if name != "majority"]
-    [0, 0, 0]
+    [0, 0, 0, 0]
     """
     named = None if groups is None else np.array([f"alone {i}" if g is None else f"group {g}" for i, g in enumerate(groups)])
     task = Task(np.asarray(train, np.float32), np.asarray(truth), np.asarray(test, np.float32), classes, named, clock or Clock(20.0))

@@ -15,6 +15,7 @@ Section = tuple[str, str, str]
 WORST, BEST, CELLS = 24, 12, 6
 LARGEST_MATRIX = 30  # classes; more are shown as a list of pairs
 FLOOR_NAMES = {"majority": "the most frequent class", "bayes": "naive Bayes", "nearest": "nearest neighbour", "logistic": "logistic regression"}
+FLOOR_NAMES |= {"naive_bayes": "naive Bayes of black and white pixels"}
 NAMES = {
     "accuracy": "accuracy",
     "accuracy_top5": "top-5 accuracy",
