@@ -1,8 +1,8 @@
 """Valid extents: which cells of a padded map are data, followed exactly through strides.
 
 A batch of images of several sizes is padded to the largest. The rule that makes padding change nothing: *every map is
-zero beyond its extent*, as it would be beyond its border if the sample were alone. `extent` is (N, 2) integers, the
-valid (h, w) of each sample's map, or None when no sample is padded, and then nothing here costs anything.
+zero beyond its extent*, as it would be beyond its border if the sample were alone. `extent` is (N, D) integers, the
+valid (h, w) of each sample's map (or its length, or (d, h, w)), or None when no sample is padded, and then nothing here costs anything.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def valid_extent(inputs: Tensor, sizes: Tensor) -> Tensor | None:
-    """The extent of a batch of inputs (N, C, H, W) from its sizes (N, 2): None when no sample is padded.
+    """The extent of a batch of inputs (N, C, *S) from its sizes (N, D), those of its last D axes: None when no sample is padded.
 
     This is the one place that looks at the values. While a graph is exported they are not known, so the graph masks.
 
@@ -20,7 +20,7 @@ def valid_extent(inputs: Tensor, sizes: Tensor) -> Tensor | None:
     True
     """
     exporting = torch.compiler.is_exporting()
-    if not exporting and bool((sizes == sizes.new_tensor(inputs.shape[-2:])).all()):
+    if not exporting and bool((sizes == sizes.new_tensor(inputs.shape[-sizes.shape[1] :])).all()):
         return None
     return sizes
 
@@ -63,14 +63,17 @@ def cells(sizes: Tensor, stride: int, reach: int = 1) -> Tensor:
     return (torch.div(sizes - reach, stride, rounding_mode="floor") + 1).clamp_min(0)
 
 
-def inside(extent: Tensor, height: int, width: int) -> Tensor:
-    """(N, 2) -> (N, 1, height, width) bool: True where a cell is data."""
-    rows = torch.arange(height, device=extent.device) < extent[:, :1]  # (N, H)
-    columns = torch.arange(width, device=extent.device) < extent[:, 1:]  # (N, W)
-    return (rows[:, :, None] & columns[:, None, :])[:, None]
+def inside(extent: Tensor, *lengths: int) -> Tensor:
+    """(N, D) -> (N, 1, *lengths) bool: True where a cell is data; D = 1 for sequences, 2 for images, 3 for volumes."""
+    shape = [-1] + [1] * (len(lengths) + 1)
+    data = torch.ones(shape[1:], dtype=torch.bool, device=extent.device)[None]
+    for axis, length in enumerate(lengths):
+        along = torch.arange(length, device=extent.device) < extent[:, axis : axis + 1]  # (N, length)
+        data = data & along.view([*shape[: axis + 2], length, *shape[axis + 3 :]])
+    return data
 
 
 def clear(x: Tensor, extent: Tensor | None, fill: float = 0.0) -> Tensor:
-    """(N, C, H, W) with every cell beyond the extent set to `fill`; x itself when nothing is padded."""
+    """(N, C, *S) with every cell beyond the extent (N, D) set to `fill`; x itself when nothing is padded."""
     # torch.where and not masked_fill, which would turn channels_last into contiguous
-    return x if extent is None else torch.where(inside(extent, *x.shape[-2:]), x, fill)
+    return x if extent is None else torch.where(inside(extent, *x.shape[-extent.shape[1] :]), x, fill)

@@ -10,23 +10,23 @@ from saccade.ops.padding import clear, through
 
 
 def global_average(x: Tensor, extent: Tensor | None = None) -> Tensor:
-    """(N, C, H, W) -> (N, C): the mean over the valid cells; 0 for a sample that has none.
+    """(N, C, *S) -> (N, C): the mean over the valid cells; 0 for a sample that has none.
 
     >>> import torch
     >>> global_average(torch.tensor([[[[2.0, 4.0, 99.0]]]]), torch.tensor([[1, 2]])).item()
     3.0
     """
     if extent is None:
-        return x.mean((-2, -1))
+        return x.mean(tuple(range(2, x.ndim)))
     count = extent.prod(1, keepdim=True).clamp_min(1)
-    return clear(x, extent).sum((-2, -1)) / count
+    return clear(x, extent).sum(tuple(range(2, x.ndim))) / count
 
 
 def global_max(x: Tensor, extent: Tensor | None = None) -> Tensor:
-    """(N, C, H, W) -> (N, C): the largest of the valid cells; 0 for a sample that has none."""
+    """(N, C, *S) -> (N, C): the largest of the valid cells; 0 for a sample that has none."""
     if extent is None:
-        return x.amax((-2, -1))
-    largest = clear(x, extent, -float("inf")).amax((-2, -1))
+        return x.amax(tuple(range(2, x.ndim)))
+    largest = clear(x, extent, -float("inf")).amax(tuple(range(2, x.ndim)))
     return largest.masked_fill(extent.prod(1, keepdim=True) == 0, 0.0)
 
 
