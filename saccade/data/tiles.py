@@ -87,6 +87,9 @@ class Tiling:
         across, down = (_bounds(self.starts(length, side), side) for length, side in ((image[1], self.size[1]), (image[0], self.size[0])))
         return np.array([(x0, y0, x1, y1) for y0, y1 in down for x0, x1 in across])
 
+    def __str__(self) -> str:
+        return f"windows of {self.size[0]}x{self.size[1]} that overlap by {self.overlap}"
+
     @property
     def misfit(self) -> str:
         """Why an option or a model file may not ask for such windows, which would be too many or too large; "" when it may."""

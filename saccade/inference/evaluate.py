@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +17,7 @@ import torch
 from saccade import storage
 from saccade.core import IGNORE, LabelSpace, Model, Value
 from saccade.data.loader import Loader
+from saccade.data.tiles import images_of, whole_answers
 from saccade.metrics.calibration import negative_log_likelihood, reliability, scale
 from saccade.metrics.classification import Classification
 from saccade.metrics.thresholds import Thresholds, as_array, decide
@@ -115,26 +116,34 @@ def evaluate(
     autocast: AbstractContextManager[None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Evaluates in eval mode. Images that cannot be read are in `loader.problems` and in no row."""
+    """Evaluates in eval mode: a row an image, also where the loader's records are windows of images.
+
+    Images that cannot be read are in `loader.problems` and in no row.
+    """
+    images, step = images_of(loader.dataset), loader.batch_size
+    places: list[int] = []
+    found: list[torch.Tensor] = []
+    with torch.inference_mode(), autocast or nullcontext():
+        for place, label in whole_answers(answers_of(model, loader, head), loader.dataset):
+            places.append(place)
+            found.append(label.probabilities)
+            if progress is not None and (len(places) % step == 0 or len(places) == len(images)):
+                progress(len(places), len(images))
+    probabilities = torch.stack(found).double().numpy() if found else np.zeros((0, len(space)))
+    chosen = [images.records[place] for place in places]
+    truth = np.array([IGNORE if (t := record.targets.get(head)) is None else t.index for record in chosen], np.int64)
+    root = Path(getattr(images, "root", "."))
+    paths, groups = tuple(_relative(r.path, root) for r in chosen), tuple(r.group for r in chosen)
+    return Evaluation(space, tuple(r.id for r in chosen), paths, truth, scale(probabilities, temperature), groups, thresholds)
+
+
+def answers_of(model: Model, loader: Loader, head: str) -> Iterator[tuple[str, Any]]:
+    """(record id, answer) of every record that can be read, in the loader's order; in eval mode, in the caller's arithmetic."""
     model.eval()
     device = next(model.parameters()).device
-    records = {record.id: record for record in loader.dataset.records}
-    ids: list[str] = []
-    truth: list[int] = []
-    parts: list[torch.Tensor] = []
-    with torch.inference_mode(), autocast or nullcontext():
-        for batch in loader.epoch(0):
-            found = model.predict(batch.inputs.to(device), batch.sizes.to(device), batch.meta)[head]
-            parts.append(torch.stack([label.probabilities for label in found]))
-            ids += [meta.id for meta in batch.meta]
-            truth += [IGNORE if t is None else t.index for t in batch.targets[head]]
-            if progress is not None:
-                progress(len(ids), len(loader.dataset))
-    probabilities = torch.cat(parts).double().numpy() if parts else np.zeros((0, len(space)))
-    chosen = [records[i] for i in ids]
-    root = Path(getattr(loader.dataset, "root", "."))
-    paths, groups = tuple(_relative(r.path, root) for r in chosen), tuple(r.group for r in chosen)
-    return Evaluation(space, tuple(ids), paths, np.array(truth), scale(probabilities, temperature), groups, thresholds)
+    for batch in loader.epoch(0):
+        found = model.predict(batch.inputs.to(device), batch.sizes.to(device), batch.meta)[head]
+        yield from zip((meta.id for meta in batch.meta), found, strict=True)
 
 
 def _relative(path: Path, root: Path) -> str:

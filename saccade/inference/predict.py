@@ -4,6 +4,9 @@ Pictures are read and warped in threads while the network computes. The batches 
 (batch k holds inputs k B to (k + 1) B - 1); the row of a picture that cannot be read, or that has an answer already, stays
 zero. So every picture meets kernels of the same shape in the same row, and a job that goes on after a kill gives the bytes
 of one that never stopped (same processor, number of threads and version of torch).
+
+Where the model has a tiling the rows are windows: those of inputs k B to (k + 1) B - 1, in batches of B. An input is answered
+when its last window is; decoded pictures are kept for their next windows within `KEPT_BYTES`, and always the last one.
 """
 
 from __future__ import annotations
@@ -11,16 +14,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 
 from saccade.bundle import Bundle
 from saccade.core import Geometry, Meta, Model
-from saccade.data.image import MAX_PIXELS, read_image
+from saccade.data.image import MAX_PIXELS, Picture, header, read_image
 from saccade.data.preprocess import Preprocess
+from saccade.data.tiles import KEPT_BYTES, Kept, Window, merged
 from saccade.errors import DataError, ModelError, UsageError
 from saccade.inference.device import Mode, inference_mode_for, trained_precision
 from saccade.inference.fold import ready
@@ -37,6 +41,16 @@ class Result:
     input: Input
     label: Label | None
     error: DataError | None = None
+
+
+class Part(NamedTuple):
+    """A row of a batch: an input, or a window of it. `whole` is the (h, w) of the image that the window is of."""
+
+    place: int  # of the input
+    item: Input
+    window: Window | None = None
+    whole: tuple[int, int] | None = None
+    last: bool = True  # of the input
 
 
 class Predictor:
@@ -58,25 +72,64 @@ class Predictor:
         )
         self.model = ready(model, self.mode)
 
-    def read(self, item: Input, out: np.ndarray) -> Meta:
-        """Reads one picture into `out` (h, w, C) float32. Raises DataError."""
+    def parts(self, place: int, item: Input) -> list[Part]:
+        """The rows of an input: itself, or the windows of its image; itself too when its size cannot be read, so that reading it tells why."""
+        if self.preprocess.tiling is None:
+            return [Part(place, item)]
         try:
-            picture = read_image(item.path, channels=self.channels, at_least=self.preprocess.size, value_range=self.preprocess.value_range)
-        except ValueError as error:  # a path with a zero byte
-            raise DataError("IMG-MISSING", str(error), where=str(item.path)) from error
-        pixels = self.preprocess.shrink(picture.pixels)
+            whole = header(item.path).size
+        except (DataError, ValueError):
+            return [Part(place, item)]
+        windows = self.preprocess.tiling.windows(whole)
+        return [Part(place, item, window, whole, i + 1 == len(windows)) for i, window in enumerate(windows)]
+
+    def read(self, part: Part, out: np.ndarray, kept: Kept) -> Meta:
+        """Reads one picture, or a window of one that is kept for its next windows, into `out` (h, w, C) float32. Raises DataError."""
+        size, pixels = self._pixels(part, kept)
+        pixels = self.preprocess.shrink(pixels)
         geometry = self.preprocess.geometry(pixels.shape[:2])
         white = 255.0 if pixels.dtype == np.uint8 else 1.0
         np.divide(self.preprocess.warp(pixels, geometry), white, out=out, dtype=np.float32, casting="unsafe")
-        source = Geometry.resize(picture.size, pixels.shape[:2]) if picture.size != pixels.shape[:2] else Geometry.identity(picture.size)
-        return Meta(item.id, picture.size, source.then(geometry))
+        source = Geometry.resize(size, pixels.shape[:2]) if size != pixels.shape[:2] else Geometry.identity(size)
+        return Meta(part.item.id, size, source.then(geometry))
+
+    def _pixels(self, part: Part, kept: Kept) -> tuple[tuple[int, int], np.ndarray]:
+        """The whole size (h, w) of a picture and its pixels, perhaps reduced; of a window of it, its own size and all of its pixels."""
+        if part.window is None or part.window.size == part.whole:
+            picture = self._picture(part.item, self.preprocess.size)
+            return picture.size, picture.pixels
+        picture = kept.get(part.place, lambda: self._attempt(part.item), lambda made: 0 if isinstance(made, DataError) else made.pixels.nbytes)
+        if isinstance(picture, DataError):
+            raise picture
+        if picture.size != part.whole:
+            raise DataError("IMG-CHANGED", f"{picture.size[0]}x{picture.size[1]}, a moment ago {part.whole}", where=str(part.item.path))
+        (x, y, (h, w)) = part.window
+        return (h, w), np.ascontiguousarray(picture.pixels[y : y + h, x : x + w])
+
+    def _attempt(self, item: Input) -> Picture | DataError:
+        """The whole picture, or why there is none: so that what cannot be decoded is not tried again for every window."""
+        try:
+            return self._picture(item, None)
+        except DataError as error:
+            return error
+
+    def _picture(self, item: Input, at_least: tuple[int, int] | None) -> Picture:
+        try:
+            return read_image(item.path, channels=self.channels, at_least=at_least, value_range=self.preprocess.value_range)
+        except ValueError as error:  # a path with a zero byte
+            raise DataError("IMG-MISSING", str(error), where=str(item.path)) from error
 
     def answers(self, inputs: torch.Tensor, meta: Sequence[Meta]) -> list[Label]:
-        """(n, C, h, w) in [0, 1] -> n labels after temperature and thresholds."""
+        """(n, C, h, w) in [0, 1] -> n answers of the network, in the pixels of the picture or window that each was made of."""
         sizes = torch.tensor([self.preprocess.shown(m.size, m.geometry) for m in meta], device=self.mode.device)
         with torch.inference_mode(), self.mode.autocast():
-            found = self.model.predict(inputs.to(self.mode.device), sizes, meta)[self.head]
-        return self.postprocess.apply(found, self.space)
+            return cast(list[Label], self.model.predict(inputs.to(self.mode.device), sizes, meta)[self.head])
+
+    def whole(self, parts: Sequence[Label], part: Part) -> Label:
+        """The answer of an input from those of its rows, the last of which is `part`."""
+        if part.whole is None or self.preprocess.tiling is None or len(parts) == 1:
+            return parts[0]
+        return cast(Label, merged(parts, part.whole, self.preprocess.tiling))
 
 
 def _preprocess(bundle: Bundle) -> Preprocess:
@@ -100,12 +153,20 @@ def _preprocess(bundle: Bundle) -> Preprocess:
 
 @dataclass
 class _Work:
-    """One batch under way: its inputs, the rows still to answer, and what the threads make of them."""
+    """One batch under way: its parts, the rows still to answer, and what the threads make of them."""
 
-    items: Sequence[Input]
+    parts: Sequence[Part]
     rows: list[int]
     pixels: np.ndarray
     read: list[Future[Meta]]
+
+
+@dataclass
+class _Begun:
+    """The answers of the rows so far of the input that is under way, and the first reason why it can have none."""
+
+    answers: list[Any] = field(default_factory=list)
+    error: DataError | None = None
 
 
 def predict(predictor: Predictor, inputs: Sequence[Input], *, batch: int = 32, workers: int = 2, done: int = 0) -> Iterator[list[Result]]:
@@ -116,25 +177,34 @@ def predict(predictor: Predictor, inputs: Sequence[Input], *, batch: int = 32, w
     for name, value in (("batch", batch), ("threads", workers)):
         if not 1 <= value <= 4096:
             raise UsageError("USE-VALUE", f"{name} = {value}, expected 1 to 4096", where=f"--{name}")
-    shape, waiting = (*predictor.preprocess.size, predictor.channels), deque[_Work]()
+    shape, waiting, begun, kept = (*predictor.preprocess.size, predictor.channels), deque[_Work](), _Begun(), Kept(KEPT_BYTES)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="saccade-read")
     try:
-        for first in range(done // batch * batch, len(inputs), batch):
-            items = inputs[first : first + batch]
-            rows = list(range(max(0, done - first), len(items)))
-            pixels = np.zeros((len(items), *shape), np.float32)
-            waiting.append(_Work(items, rows, pixels, [pool.submit(predictor.read, items[row], pixels[row]) for row in rows]))
+        for parts in _batches(predictor, inputs, batch, done):
+            rows = [row for row, part in enumerate(parts) if part.place >= done]
+            pixels = np.zeros((len(parts), *shape), np.float32)
+            waiting.append(_Work(parts, rows, pixels, [pool.submit(predictor.read, parts[row], pixels[row], kept) for row in rows]))
             if len(waiting) > 2:
-                yield _finish(predictor, waiting.popleft())
+                yield from _finish(predictor, waiting.popleft(), begun)
         while waiting:
-            yield _finish(predictor, waiting.popleft())
+            yield from _finish(predictor, waiting.popleft(), begun)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _finish(predictor: Predictor, work: _Work) -> list[Result]:
+def _batches(predictor: Predictor, inputs: Sequence[Input], batch: int, done: int) -> Iterator[list[Part]]:
+    """The batches that hold a row of an input from number `done` on; where they begin and end does not depend on `done`."""
+    for first in range(done // batch * batch, len(inputs), batch):
+        rows = [part for place, item in enumerate(inputs[first : first + batch], first) for part in predictor.parts(place, item)]
+        for start in range(0, len(rows), batch):
+            if rows[start : start + batch][-1].place >= done:
+                yield rows[start : start + batch]
+
+
+def _finish(predictor: Predictor, work: _Work, begun: _Begun) -> Iterator[list[Result]]:
+    """The results of the inputs whose last row is in this batch, if there are any."""
     blank = Meta("", predictor.preprocess.size, Geometry.identity(predictor.preprocess.size))
-    meta, errors = [blank] * len(work.items), dict[int, DataError]()
+    meta, errors = [blank] * len(work.parts), dict[int, DataError]()
     for row, future in zip(work.rows, work.read, strict=True):
         try:
             meta[row] = future.result()
@@ -142,7 +212,17 @@ def _finish(predictor: Predictor, work: _Work) -> list[Result]:
             errors[row] = error
     for row in errors:
         work.pixels[row] = 0  # it may have been half written
-    if len(errors) == len(work.rows):
-        return [Result(work.items[row], None, errors[row]) for row in work.rows]
-    labels = predictor.answers(predictor.preprocess.whitened(work.pixels).permute(0, 3, 1, 2), meta)
-    return [Result(work.items[row], None if row in errors else labels[row], errors.get(row)) for row in work.rows]
+    answers: list[Any] = [None] * len(work.parts)
+    if len(errors) < len(work.rows):
+        answers = predictor.answers(predictor.preprocess.whitened(work.pixels).permute(0, 3, 1, 2), meta)
+    found: list[tuple[Input, Label | None, DataError | None]] = []
+    for row in work.rows:
+        part = work.parts[row]
+        begun.answers.append(answers[row])
+        begun.error = begun.error or errors.get(row)
+        if part.last:
+            found.append((part.item, None if begun.error else predictor.whole(begun.answers, part), begun.error))
+            begun.answers, begun.error = [], None
+    labels = iter(predictor.postprocess.apply([label for _, label, _ in found if label is not None], predictor.space))
+    if found:
+        yield [Result(item, None if label is None else next(labels), error) for item, label, error in found]

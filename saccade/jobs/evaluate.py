@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from saccade import bundle
 from saccade.bundle import Bundle
@@ -20,11 +20,14 @@ from saccade.data.dataset import ImageDataset
 from saccade.data.loader import Loader
 from saccade.data.open import open_dataset
 from saccade.data.preprocess import Preprocess
+from saccade.data.tiles import Tiling, windowed
 from saccade.errors import DataError, GateError, UsageError
 from saccade.inference.device import inference_mode_for, trained_precision
 from saccade.inference.evaluate import Evaluation, evaluate
 from saccade.inference.postprocess import Postprocess
+from saccade.jobs.options import check_tile
 from saccade.jobs.prepare import with_head
+from saccade.jobs.tiling import MODEL_TILE, MODEL_TILE_OVERLAP, retiled
 from saccade.targets import Label
 from saccade.training.engine import Engine, set_threads
 
@@ -43,6 +46,8 @@ class EvaluateOptions(BaseModel):
     format: Annotated[str | None, Field(description="the layout, instead of finding out")] = None
     group: Annotated[str | None, Field(description="a column or pattern; intervals are then over groups")] = None
     label: Annotated[str | None, Field(description="the table's column of labels")] = None
+    tile: Annotated[int | None, Field(description=MODEL_TILE)] = None
+    tile_overlap: Annotated[int | None, Field(description=MODEL_TILE_OVERLAP)] = None
     batch: Annotated[int, Field(ge=1, description="images at a time")] = 64
     follow: Annotated[bool, Field(description="follow links out of the data's folder")] = False
     max_bad: Annotated[float, Field(ge=0, le=1, description="share of unusable images that stops the evaluation")] = 0.05
@@ -57,6 +62,11 @@ class EvaluateOptions(BaseModel):
                 raise ValueError(f'a gate such as "accuracy>=0.9" is expected, got {text}')
         return given
 
+    @model_validator(mode="after")
+    def _tiles(self) -> EvaluateOptions:
+        check_tile(self.tile, self.tile_overlap)
+        return self
+
 
 @dataclass(frozen=True)
 class EvaluateResult:
@@ -66,6 +76,7 @@ class EvaluateResult:
     part: str
     reason: str
     out: Path | None
+    tiling: Tiling | None = None
 
     @property
     def metrics(self) -> dict[str, dict[str, Any]]:
@@ -74,7 +85,8 @@ class EvaluateResult:
 
     def text(self) -> str:
         """The numbers for people, at most 20 classes."""
-        lines = [f"{len(self.evaluation)} images ({self.reason})", f"{'metric':<16}{'value':>9}   95 % interval"]
+        by = f", each by {self.tiling}" if self.tiling else ""
+        lines = [f"{len(self.evaluation)} images ({self.reason}){by}", f"{'metric':<16}{'value':>9}   95 % interval"]
         lines += [f"{key:<16}{v.value:>9.4f}   {v.low:.4f} to {v.high:.4f}" for key, v in self.evaluation.values.items()]
         rows = self.evaluation.metric.per_class()
         lines += ["", f"{'class':<32}{'images':>8}{'precision':>11}{'recall':>9}{'f1':>9}"]
@@ -91,7 +103,7 @@ def run_evaluate(
     """
     chosen = options or EvaluateOptions()
     set_threads(chosen.threads)
-    found = bundle.read(model / "model.saccade" if model.is_dir() else model)
+    found = retiled(bundle.read(model / "model.saccade" if model.is_dir() else model), chosen.tile, chosen.tile_overlap)
     space = found.card.spaces["label"]
     opened = with_head(open_dataset(data, format=chosen.format, group=chosen.group, label=chosen.label, follow=chosen.follow), "label")
     report = check(opened, near=False, progress=progress)
@@ -103,14 +115,14 @@ def run_evaluate(
     if chosen.threshold is not None:
         post = post.with_thresholds(chosen.threshold, space)
     network, autocast = placed(found, chosen.device)
-    loader = Loader(dataset.subset(places), preprocess, batch_size=chosen.batch, cache_bytes=0)
+    loader = Loader(windowed(dataset.subset(places), preprocess.tiling), preprocess, batch_size=chosen.batch, cache_bytes=0)
     evaluation = evaluate(
         network, loader, space=space, temperature=post.temperature, thresholds=dict(post.thresholds) or None, autocast=autocast, progress=progress
     )
     if out is not None:
         evaluation.write(out)
     held(evaluation, chosen.gate)
-    return EvaluateResult(evaluation, part, reason, out)
+    return EvaluateResult(evaluation, part, reason, out, preprocess.tiling)
 
 
 def placed(found: Bundle, device: str) -> tuple[Model, AbstractContextManager[None]]:

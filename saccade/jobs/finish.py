@@ -12,6 +12,7 @@ from saccade.bundle import Card
 from saccade.core import Model
 from saccade.data.loader import Loader
 from saccade.data.preprocess import Preprocess
+from saccade.data.tiles import windowed
 from saccade.errors import DataError
 from saccade.inference.evaluate import Evaluation, evaluate
 from saccade.inference.postprocess import Postprocess
@@ -27,8 +28,9 @@ CALIBRATION_IMAGES = 20  # fewer say nothing of a temperature
 
 
 def watch_loader(plan: Plan, dataset: Any) -> Loader:
-    """Batches in order and unchanged, for validation and evaluation."""
-    return Loader(dataset, Preprocess.from_dict(plan.preprocess), batch_size=max(64, plan.batch), threads=plan.workers, cache_bytes=plan.cache_bytes)
+    """Batches in order and unchanged, for validation and evaluation; of windows where the plan has a tiling."""
+    preprocess = Preprocess.from_dict(plan.preprocess)
+    return Loader(windowed(dataset, preprocess.tiling), preprocess, batch_size=max(64, plan.batch), threads=plan.workers, cache_bytes=plan.cache_bytes)
 
 
 def evaluated_part(prepared: Prepared) -> str:

@@ -42,7 +42,14 @@ HINTS = {
     "kfold": "folds",
     "k_folds": "folds",
     "groups": "group",
+    "tile_size": "tile",
+    "slice": "tile",
+    "overlap": "tile_overlap",
 }
+
+
+TILE = "learn and answer by windows of so many pixels a side; 0 = the whole image at once"
+TILE_OVERLAP = "pixels that neighbouring windows share, at most half a window (default: a quarter)"
 
 
 class TrainOptions(BaseModel):
@@ -61,6 +68,8 @@ class TrainOptions(BaseModel):
     epochs: Annotated[str | None, Field(description="passes over the training set; +20 extends a finished run")] = None
     batch: Annotated[int | None, Field(ge=1, le=65_536, description="images a step")] = None
     size: Annotated[str | None, Field(description="input size in pixels, such as 96 or 96,128 (height, width)")] = None
+    tile: Annotated[int | None, Field(description=TILE)] = None
+    tile_overlap: Annotated[int | None, Field(description=TILE_OVERLAP)] = None
     lr: Annotated[str | None, Field(description="the highest learning rate, or find for a range test")] = None
     optimiser: Annotated[str | None, Field(description="adamw, adam, sgd, nesterov or rmsprop")] = None
     momentum: Annotated[float | None, Field(ge=0, lt=1, description="of sgd, nesterov and rmsprop")] = None
@@ -128,12 +137,21 @@ class TrainOptions(BaseModel):
             raise ValueError(f"--folds tests every image once, so --{' and --'.join(ignored)} would do nothing; leave one of them out")
         if self.folds == 1:
             raise ValueError("one fold is no cross-validation; give 2 or more")
+        check_tile(self.tile, self.tile_overlap)
         return self
 
     @property
     def given(self) -> frozenset[str]:
         """The options that the user gave."""
         return frozenset(self.model_fields_set)
+
+
+def check_tile(tile: int | None, overlap: int | None) -> None:
+    """Raises UsageError USE-VALUE for windows that cannot be asked for."""
+    if tile is not None or overlap is not None:
+        from saccade.data.tiles import square  # here, because it loads torch
+
+        square(tile, overlap)
 
 
 def seconds(text: str) -> float:

@@ -18,6 +18,7 @@ from saccade.data.augment import Policy
 from saccade.data.image import header
 from saccade.data.loader import heads_of
 from saccade.data.preprocess import Preprocess
+from saccade.data.tiles import square, windowed
 from saccade.errors import UsageError
 from saccade.inference.device import multiply_adds
 from saccade.jobs.defaults import Recipe, batch_size, recipe_of
@@ -62,8 +63,10 @@ class Plan:
 
     def flat(self) -> dict[str, Any]:
         """Every value under one name, for config.toml and the table on the screen."""
+        tiling = self.preprocess.get("tiling") or {}
         nested = {f"network.{k}": v for k, v in self.arguments.items()} | {f"augment.{k}": v for k, v in self.policy.items()}
         own = {"task": self.task, "model": self.model, "size": list(self.inputs.size), "channels": self.inputs.channels, "batch": self.batch}
+        own |= {"tile": tiling.get("size"), "tile_overlap": tiling.get("overlap")}
         own |= {
             "monitor": self.monitor,
             "device": self.device,
@@ -73,7 +76,7 @@ class Plan:
             **self.mix,
         }
         own |= {_OPTION_OF.get(k, k): v for k, v in asdict(self.settings).items()}
-        return own | {f"preprocess.{k}": v for k, v in self.preprocess.items() if k != "size"} | nested
+        return own | {f"preprocess.{k}": v for k, v in self.preprocess.items() if k not in ("size", "tiling")} | nested
 
     def build(self, space: LabelSpace) -> Model:
         """The network with its first weights, which follow from the seed alone."""
@@ -103,17 +106,19 @@ class Chooser:
 def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
     """All choices but the number of epochs, which a budget decides after the speed is known (see `jobs.train`)."""
     choose, task = Chooser(options), find_task(options.task)
-    n = len(prepared.split.train)
     model = choose("model", next(iter(task.models)))
-    typical = typical_size(prepared)
+    tiling = square(choose("tile", None), choose("tile_overlap", None, "a quarter of the window" if options.tile else ""))
+    train = windowed(prepared.part("train"), tiling)
+    n, typical = len(train), typical_size(prepared)
+    if tiling is not None:
+        typical = min(typical[0], tiling.size[0]), min(typical[1], tiling.size[1])
     size = _size(options, choose, input_size(model, typical), typical)
-    train = prepared.part("train")
-    preprocess = Preprocess(size=size, channels=prepared.dataset.channels, value_range=prepared.dataset.value_range)
+    preprocess = Preprocess(size=size, channels=prepared.dataset.channels, value_range=prepared.dataset.value_range, tiling=tiling)
     mean, std = constants(train, preprocess)
     inputs = Inputs(prepared.dataset.channels, size, mean, std)
     policy, mix = augmentation(options, choose, prepared.dataset, recipe_of(model))
     arguments = network_arguments(options, choose, model)
-    batch = int(choose("batch", batch_size(n), f"{n} training images"))
+    batch = int(choose("batch", batch_size(n), f"{n} training {'windows' if tiling else 'images'}"))
     settings = learning(options, choose, batch, n, recipe_of(model))
     device = pick_device(options.device)
     work = multiply_adds(build(options.task, model, inputs, prepared.space, arguments), inputs)
@@ -137,7 +142,7 @@ def typical_size(prepared: Prepared) -> tuple[int, int]:
 
 
 def _size(options: TrainOptions, choose: Chooser, ours: tuple[int, int], typical: tuple[int, int]) -> tuple[int, int]:
-    chosen = choose("size", ours, f"images are typically {typical[0]}x{typical[1]}")
+    chosen = choose("size", ours, f"{'windows' if options.tile else 'images'} are typically {typical[0]}x{typical[1]}")
     if isinstance(chosen, str):
         parts = chosen.replace("x", ",").split(",")
         if not 1 <= len(parts) <= 2 or not all(p.strip().isdigit() and 4 <= int(p) <= 8192 for p in parts):

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from saccade import bundle, storage
 from saccade.bundle import Bundle
@@ -19,6 +19,8 @@ from saccade.errors import PartialError, Problem, UsageError
 from saccade.inference.predict import Predictor, Result, predict
 from saccade.inference.sources import Inputs, expand
 from saccade.inference.writers import Journal, Places, Row, draw_overlay, to_row, write_csv, write_failed
+from saccade.jobs.options import check_tile
+from saccade.jobs.tiling import MODEL_TILE, MODEL_TILE_OVERLAP, retiled
 from saccade.training.engine import set_threads
 from saccade.training.run_folder import new_folder
 
@@ -38,11 +40,18 @@ class PredictOptions(BaseModel):
     overlay: Annotated[bool, Field(description="also write every picture with its answer below it")] = False
     resume: Annotated[bool, Field(description="go on with what a killed prediction left in --out")] = False
     on_error: Annotated[Literal["skip", "stop"], Field(description="at an image that cannot be read: list it and go on, or stop")] = "skip"
+    tile: Annotated[int | None, Field(description=MODEL_TILE)] = None
+    tile_overlap: Annotated[int | None, Field(description=MODEL_TILE_OVERLAP)] = None
     batch: Annotated[int | None, Field(ge=1, le=4096, description="images at a time")] = None
     threads: Annotated[int | None, Field(ge=1, le=1024, description="of the network, and as many that read images")] = None
     device: Annotated[str, Field(description="auto, cpu, cuda, cuda:0 ...")] = "auto"
     precision: Annotated[Literal["auto", "fp32", "bf16"], Field(description="of the network's arithmetic")] = "auto"
     allow_nan: Annotated[bool, Field(description="read a model file whose weights are not all finite")] = False
+
+    @model_validator(mode="after")
+    def _tiles(self) -> PredictOptions:
+        check_tile(self.tile, self.tile_overlap)
+        return self
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ def run_predict(
     UsageError RUN-EXISTS, RUN-CONFIG, USE-MISSING, USE-VALUE; ResourceError RUN-DISK, DEVICE.
     """
     chosen = options or PredictOptions()
-    read = bundle.read(model_path(Path(model)), allow_nan=chosen.allow_nan)
+    read = retiled(bundle.read(model_path(Path(model)), allow_nan=chosen.allow_nan), chosen.tile, chosen.tile_overlap)
     inputs = expand(sources)
     places = _places(chosen, out, sources)
     stored = storage.read_json(places.plan) if chosen.resume and places.plan.exists() else {}

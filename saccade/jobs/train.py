@@ -23,6 +23,7 @@ from saccade.data.augment_mix import Mix
 from saccade.data.loader import Loader
 from saccade.data.open import open_dataset
 from saccade.data.preprocess import Preprocess
+from saccade.data.tiles import windowed
 from saccade.errors import InterruptedRun, ResourceError, SaccadeError
 from saccade.inference.evaluate import Evaluation
 from saccade.jobs import finish as finishing
@@ -134,9 +135,10 @@ def result(run: RunFolder, evaluation: Evaluation) -> RunResult:
 
 def make_feeds(plan: Plan, prepared: Prepared) -> Feeds:
     """The loaders of a plan: training images shuffled, changed and mixed; validation images as they are."""
+    preprocess = Preprocess.from_dict(plan.preprocess)
     train = Loader(
-        prepared.part("train"),
-        Preprocess.from_dict(plan.preprocess),
+        windowed(prepared.part("train"), preprocess.tiling),
+        preprocess,
         batch_size=plan.batch,
         policy=Policy.from_dict(plan.policy),
         mix=Mix(**plan.mix) if any(plan.mix.values()) else None,
@@ -171,7 +173,8 @@ def selftest(model: Model, plan: Plan, prepared: Prepared, run: RunFolder, engin
 
 def few_images(plan: Plan, prepared: Prepared) -> Batch:
     """Eight training images, of as many classes as there are."""
-    train = prepared.part("train")
+    preprocess = Preprocess.from_dict(plan.preprocess)
+    train = windowed(prepared.part("train"), preprocess.tiling)
     chosen: list[int] = []
     seen: dict[int, list[int]] = {}
     for place, record in enumerate(train.records):
@@ -181,24 +184,24 @@ def few_images(plan: Plan, prepared: Prepared) -> Batch:
         for places in seen.values():
             if places and len(chosen) < SELFTEST_IMAGES:
                 chosen.append(places.pop(0))
-    loader = Loader(train.subset(chosen), Preprocess.from_dict(plan.preprocess), batch_size=len(chosen), threads=0)
+    loader = Loader(train.subset(chosen), preprocess, batch_size=len(chosen), threads=0)
     return next(iter(loader.epoch(0)))
 
 
 def with_epochs(plan: Plan, options: TrainOptions, prepared: Prepared, model: Model, feeds: Feeds, run: RunFolder, engine: Engine, began: float) -> Plan:
     """The plan with its epochs: the user's, or what the budget allows at the speed measured, but never more than help."""
-    n, val = len(prepared.split.train), len(prepared.split.val)
+    tiling = Preprocess.from_dict(plan.preprocess).tiling
+    n, val, test = (len(windowed(prepared.part(name), tiling)) for name in ("train", "val", finishing.evaluated_part(prepared)))
     if options.epochs is not None:
         return replace(plan, settings=replace(plan.settings, epochs=int(options.epochs)), origins={**plan.origins, "epochs": "user"})
     budget = options.budget or DEFAULT_BUDGET
     speed = measured(model, plan, options, feeds, run, engine)
-    test = len(getattr(prepared.split, finishing.evaluated_part(prepared)))
     after = 5 + (finishing.FLOOR_SECONDS if options.floors else 0) * min(1.0, n / 2000) + 2 * speed.first_s * (test + val)
     left = seconds(budget) - (time.monotonic() - began) - after
     most = round(enough_epochs(n) * recipe_of(plan.model).epochs * (2 if options.budget else 1))  # who grants the time may use it
     fits = epochs_in(left, speed, train_images=n, val_images=val)
     run.event("speed", images_per_s=round(1 / speed.later_s, 1), budget=budget, epochs=fits, most=most)
-    why = f"auto: {1 / speed.later_s:.0f} images/s in a budget of {budget}" if fits < most else f"auto: enough for {n} images"
+    why = f"auto: {1 / speed.later_s:.0f} images/s in a budget of {budget}" if fits < most else f"auto: enough for {n} {'windows' if tiling else 'images'}"
     if fits == 1 and left < n * speed.later_s:
         run.alert("RUN-BUDGET", f"one epoch takes {n * speed.later_s:.0f} s, {max(0, left):.0f} s are left of {budget}")
     return replace(plan, settings=replace(plan.settings, epochs=min(fits, most)), origins={**plan.origins, "epochs": why})
