@@ -130,7 +130,7 @@ def test_knobs_do_what_they_say():
         ("world:tabletop?weather=snow", "clear, fog, rain"),
         ("world:tabletop?n=0", "at least 1"),
         ("world:tabletop?n=many", "n=many"),
-        ("world:tabletop?size=4", "8 to 4096"),
+        ("world:tabletop?size=4", "8 to 2048"),
         ("world:tabletop?labels=boxes,keypoints", "has no keypoints"),
         ("world:tabletop?labels=bxes", "did you mean boxes"),
         ("world:tabletop?objects=9-2", "3-8"),

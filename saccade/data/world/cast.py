@@ -73,8 +73,8 @@ def owners(counts: Tensor) -> Tensor:
 
 
 def _pairs(packed: Packed) -> tuple[Tensor, Tensor, Tensor, list[int]]:
-    """Every pixel inside of the bounds of every solid: (solid, column, row), and where those of each kind begin."""
-    x0, y0, x1, y1 = packed.bounds.T
+    """Every pixel inside of the bounds of every solid but those everywhere: (solid, column, row), and where those of each kind begin."""
+    x0, y0, x1, y1 = np.where(_whole(packed)[:, None], 0, packed.bounds).T
     width = x1 - x0
     counts = width * (y1 - y0)
     ends = np.concatenate([[0], np.cumsum(counts)])
@@ -99,7 +99,35 @@ def meet(packed: Packed, at: Spot = MIDDLE) -> Candidates:
     pixel = take(row * w + column, kept).to(torch.int64)
     if packed.count > 1:
         pixel = pixel + take(packed.scene, solid) * (h * w)
-    return Candidates(pixel, solid, take(near, kept), take(far, kept))
+    parts = [Candidates(pixel, solid, take(near, kept), take(far, kept)), *_everywhere(packed, at)]
+    return Candidates(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
+
+
+def _everywhere(packed: Packed, at: Spot) -> list[Candidates]:
+    """The pairs of the solids whose bounds are the whole frame, each with its numbers read once instead of once a pixel."""
+    h, w = packed.size
+    rows = np.flatnonzero(_whole(packed))
+    if not len(rows):
+        return []
+    x = (torch.arange(w, device=packed.device, dtype=torch.float32) + at[0]).repeat(h)
+    y = (torch.arange(h, device=packed.device, dtype=torch.float32) + at[1]).repeat_interleave(w)
+    found = []
+    for row in rows.tolist():
+        m = packed.pixel[:, row : row + 1]
+        along = (m[0] * x + m[1] * y + m[2], m[3] * x + m[4] * y + m[5], m[6] * x + m[7] * y + m[8])
+        kind = next(k for k, (_, last) in enumerate(packed.spans) if row < last)
+        near, far = interval(kind, (m[9], m[10], m[11]), along, (m[12], m[13], m[14]))
+        kept = above(torch.minimum(far - near, near - NEAREST))
+        pixel = kept + int(packed.scene[row]) * (h * w) if packed.count > 1 else kept
+        found.append(Candidates(pixel, torch.full_like(kept, row), take(near, kept), take(far, kept)))
+    return found
+
+
+def _whole(packed: Packed) -> np.ndarray:
+    """(n,) whether the bounds of each solid are the whole frame."""
+    h, w = packed.size
+    whole: np.ndarray = (packed.bounds == (0, 0, w, h)).all(1)
+    return whole
 
 
 def _intervals(edges: Sequence[int], start: list[Tensor], along: list[Tensor], size: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,8 @@ VERSION = 1
 SCHEME = "world:"
 ALIASES: Mapping[str, str] = {"masks": "instances", "segmentation": "map", "class": "label", "captions": "caption", "count": "number", "relations": "graph"}
 """Other names of heads, as `labels` takes them."""
-LARGEST = 4096
+LARGEST = 2048
+"""Pixels of a side: more rays than 2048 x 2048 could not be numbered exactly in float32."""
 
 
 @dataclass(frozen=True)
