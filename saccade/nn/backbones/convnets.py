@@ -103,6 +103,7 @@ class AxesNet(Backbone):
 class Conv1dNet(AxesNet):
     """(N, C, T) and sizes (N, 1): sequences. With `dilated` every map has a cell for each step, as taggers want, and a field that doubles from block to block.
 
+    >>> import torch
     >>> Conv1dNet(4, widths=(8, 16))(torch.zeros(2, 4, 10), torch.tensor([[10], [7]])).maps[-1].shape
     torch.Size([2, 16, 5])
     """
