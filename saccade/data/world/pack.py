@@ -216,7 +216,7 @@ def _things(
     )
 
 
-_BALL, _SOLID = 7.0, 16.0
+_BALL, _SOLID = 1.0, 12.0
 """What it costs to look whether a ray meets a ball, and a solid, in the same unit."""
 
 
