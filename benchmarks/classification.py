@@ -35,7 +35,7 @@ from saccade.jobs.predict import run_predict
 from saccade.models.table import build
 from saccade.ops.geometry import Geometry
 from saccade.targets import Label
-from saccade.training.engine import Engine, cpu_has_bf16
+from saccade.training.engine import Engine, auto_precision
 from saccade.training.fit import Feeds, fit
 from saccade.training.run_folder import RunFolder
 from saccade.training.settings import Settings
@@ -102,7 +102,7 @@ def our_training(folder: Path, cache_bytes: int) -> Callable[[], float]:
     """saccade's loader and engine with its default settings; a call trains one epoch and gives images/s."""
     data = open_dataset(folder)
     loader = Loader(data, Preprocess((PX, PX), 3), batch_size=BATCH, policy=default_policy(SPACE.names), shuffle=True, threads=2, cache_bytes=cache_bytes)
-    engine = Engine("cpu", "bf16" if cpu_has_bf16() else "fp32")
+    engine = Engine("cpu", auto_precision(torch.device("cpu"), 1e9))
     model = engine.place(network()).train()
     optimiser = torch.optim.AdamW(decay_groups(model), lr=1e-3)
     count = iter(range(10**9))
@@ -136,7 +136,7 @@ class SameBatch:
 
 def loop_overhead(folder: Path, steps: int) -> tuple[float, float]:
     """Seconds a step of a hand-written loop and of `fit`, with the same network, optimiser, precision and schedule."""
-    engine = Engine("cpu", "bf16" if cpu_has_bf16() else "fp32")
+    engine = Engine("cpu", auto_precision(torch.device("cpu"), 1e9))
     feed = SameBatch(steps)
     model = engine.place(network()).train()
     optimiser = torch.optim.AdamW(decay_groups(model), lr=1e-3, foreach=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
-QUICK = ["digits8x8"]
+QUICK = ["digits8x8", "long_lag", "fully_convolutional"]
 
 
 @pytest.mark.recipe
