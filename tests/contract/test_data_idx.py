@@ -23,9 +23,9 @@ def idx(array: np.ndarray, kind: int = 8) -> bytes:
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_idx_pairs_and_their_names(tmp_path, packed):
-    write = (
-        (lambda name, data: (tmp_path / f"{name}.gz").write_bytes(gzip.compress(data, mtime=0))) if packed else (lambda name, data: (tmp_path / name).write_bytes(data))
-    )
+    def write(name, data):
+        (tmp_path / (f"{name}.gz" if packed else name)).write_bytes(gzip.compress(data, mtime=0) if packed else data)
+
     pictures = np.arange(5 * 4 * 4, dtype=np.uint8).reshape(5, 4, 4)
     for part, n in (("train", 5), ("t10k", 2)):
         write(f"{part}-images-idx3-ubyte", idx(pictures[:n]))

@@ -10,7 +10,6 @@ from saccade.data.formats.source import SPLITS, Found, Source, natural
 from saccade.errors import Problem
 from saccade.targets.label import Label
 
-
 WHOLE = "path"
 """The label that a user asks for when a class is named by all folders on the way to it: alphabet/character."""
 
