@@ -72,18 +72,18 @@ def measured(program: str) -> float:
 
 
 def opened(turns: int = 5) -> float:
-    """Prints both sides' processor seconds and memory, and returns theirs over ours."""
+    """Prints both sides' processor seconds, and returns theirs over ours."""
     with tempfile.TemporaryDirectory() as name:
         file = write_set(Path(name))
         print(f"{BOXES:,} boxes, {IMAGES:,} images, {file.stat().st_size / 1e6:.0f} MB of JSON, {turns} turns")
         programs = {"theirs": THEIRS.format(file=str(file), boxes=BOXES), "ours": OURS.format(folder=name, boxes=BOXES)}
-        runs: dict[str, list[tuple[float, float]]] = {side: [] for side in programs}
+        runs: dict[str, list[float]] = {side: [] for side in programs}
         for _ in range(turns):
             for side, program in programs.items():
                 runs[side].append(measured(program))
-    seconds = {side: statistics.median(s for s, _ in own) for side, own in runs.items()}
+    seconds = {side: statistics.median(own) for side, own in runs.items()}
     for side, own in runs.items():
-        print(f"{side:<8}{seconds[side]:6.2f} s  ({', '.join(f'{s:.2f}' for s, _ in own)})  {max(m for _, m in own):,.0f} MB")
+        print(f"{side:<8}{seconds[side]:6.2f} s  ({', '.join(f'{s:.2f}' for s in own)})")
     ratio = seconds["theirs"] / seconds["ours"]
     print(f"theirs / ours = {ratio:.2f}  (at least {BAR}: {'yes' if ratio >= BAR else 'NO'}, goal 1.0)")
     return ratio
