@@ -113,11 +113,17 @@ def smooth(pixels: np.ndarray, geometry: Geometry, fill: float = np.nan) -> np.n
     return out
 
 
+WORTH = 0.75  # a picture is reduced beforehand when its sides become at most this share
+
+
 def shrunk(pixels: np.ndarray, least: tuple[int, int]) -> np.ndarray:
-    """(H, W, C) reduced (area average) until one more reduction would leave fewer pixels than `least` (h, w) a side; itself where it is not larger."""
+    """(H, W, C) reduced (area average) until one more reduction would leave fewer pixels than `least` (h, w) a side; itself where it is not much larger.
+
+    A reduction by less than a quarter is left to whoever resamples next: it would cost a pass and save few pixels.
+    """
     h, w = pixels.shape[:2]
     factor = max(least[0] / h, least[1] / w)
-    return pixels if factor >= 1 else resized(pixels, (max(least[0], round(h * factor)), max(least[1], round(w * factor))))
+    return pixels if factor >= WORTH else resized(pixels, (max(least[0], round(h * factor)), max(least[1], round(w * factor))))
 
 
 def placed(pixels: np.ndarray, geometry: Geometry, border: int, fill: float) -> np.ndarray:
