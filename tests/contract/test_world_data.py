@@ -6,6 +6,7 @@ import multiprocessing
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from saccade.data.world.table import WORLDS
 from saccade.data.world.weather import WEATHERS
 from saccade.errors import UsageError
 from saccade.jobs.world import WorldOptions, run_world
-from saccade.targets import TARGETS
+from saccade.targets import TARGETS, Label
 
 pytestmark = pytest.mark.contract
 
@@ -166,8 +167,10 @@ def test_subsets_and_fingerprints():
     part = data.subset([4, 2, 9])
     assert [r.index for r in part.records] == [4, 2, 9] and (part.read(1) == data.read(2)).all() and part.labels.tolist() == data.labels[[4, 2, 9]].tolist()
     assert len({data.fingerprint, part.fingerprint, data.subset([2, 4, 9]).fingerprint, open_dataset("world:digits?n=50&size=16&seed=1").fingerprint}) == 4
-    again = data.with_records(part.records)
-    assert again.fingerprint == part.fingerprint
+    moved = [replace(record, targets={"label": Label((record.targets["label"].index + 1) % 10)}) for record in part.records]
+    again = part.with_records(moved, channels=1)  # as a model with other ids asks for them
+    assert again.labels.tolist() == [(k + 1) % 10 for k in part.labels.tolist()] and again.fingerprint != part.fingerprint
+    assert again.subset([1]).read(0).shape == (16, 16, 1) and again.subset([1]).truth(0)["label"].index == again.labels[1]
     only = data.with_heads(["label"])
     assert set(only.spaces) == {"label"} and set(only.truth(0)) == {"label"} and only.labels.tolist() == data.labels.tolist()
     assert [t.index for t in data.targets()] == data.labels.tolist() and sum(data.class_counts().values()) == 50

@@ -14,7 +14,7 @@ from typing import Any, Self, overload
 import numpy as np
 import torch
 
-from saccade.core import LabelSpace, Record
+from saccade.core import IGNORE, LabelSpace, Record
 from saccade.data.dataset import ImageDataset
 from saccade.data.world import render
 from saccade.data.world.chance import WEATHER, Chance, hashed
@@ -163,16 +163,15 @@ class WorldDataset(ImageDataset):
 
     @property
     def studio(self) -> Studio:
-        records = self.records
-        assert isinstance(records, Records)
-        return records.studio
+        arrays = self.arrays
+        assert isinstance(arrays, Drawn)
+        return arrays.studio
 
     @property
     def indices(self) -> np.ndarray:
         """(n,) int64 the numbers of the images in the world's own order."""
         records = self.records
-        assert isinstance(records, Records)
-        return np.asarray(records.indices, dtype=np.int64)
+        return np.asarray(records.indices if isinstance(records, Records) else [record.index for record in records], dtype=np.int64)
 
     def size(self, i: int) -> tuple[int, int]:
         """(h, w), the same for all."""
@@ -182,33 +181,33 @@ class WorldDataset(ImageDataset):
 
     def subset(self, indices: Sequence[int]) -> Self:
         """The images at these places, in this order."""
-        chosen = self.indices[np.asarray(indices, dtype=np.int64)]
-        return replace(self, records=Records(self.studio, chosen))
-
-    def with_records(self, records: Sequence[Record], **changes: Any) -> Self:
-        """The same data set with some of its records, and other fields by name. What the records say is not changed."""
-        chosen = np.array([record.index for record in records], dtype=np.int64)
-        return replace(self, records=Records(self.studio, chosen), **changes)
+        if not isinstance(self.records, Records):  # somebody has written other labels into them
+            return replace(self, records=tuple(self.records[i] for i in indices))
+        return replace(self, records=Records(self.studio, self.indices[np.asarray(indices, dtype=np.int64)]))
 
     def with_heads(self, heads: Collection[str]) -> Self:
         """The same images with the truths of these heads alone."""
         kept = tuple(head for head in self.recipe.heads if head in heads)
         if not kept or kept == self.recipe.heads:
             return self
+        if not isinstance(self.records, Records):
+            return super().with_heads(heads)
         return _opened(type(self), replace(self.recipe, labels=kept), self.studio.device, self.indices)
 
     @cached_property
     def labels(self) -> np.ndarray:
         """Class ids (n,) int64 of the scenes; without making them where the class is drawn first."""
-        if not self.recipe.world.labels:
+        if isinstance(self.records, Records) and not self.recipe.world.labels:
             return self.studio.kinds(self.indices)
-        return np.array([self.studio.truth(int(i), "label").index for i in self.indices], dtype=np.int64)
+        return np.array([IGNORE if t is None else t.index for t in self.targets()], dtype=np.int64)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the recipe and of which of its images these are: 32 hexadecimal digits; nothing is drawn for it."""
+        """Hash of the recipe, of which of its images these are, and of labels that were changed: 32 hexadecimal digits; nothing is drawn for it."""
         digest = hashlib.blake2b(self.recipe.digest.encode(), digest_size=16)
         digest.update(self.indices.astype("<i8").tobytes())
+        if not isinstance(self.records, Records):
+            digest.update(repr([(r.id, r.split, r.group, sorted((h, repr(t)) for h, t in r.targets.items())) for r in self.records]).encode())
         return digest.hexdigest()
 
     def content(self, record: Record) -> str:
