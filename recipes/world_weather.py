@@ -4,8 +4,8 @@ Command     saccade train world:digits?n=4000&size=32 --model lenet5 --epochs 20
             on 800 other digits in clear weather and on 800 in all weathers
 Data        4,000 simulated digits of raised strokes on cluttered boards, 32x32, drawn while training; another seed for the evaluations
 Expected    clear on clear 0.90 to 1.00; clear on mixed at least 0.03 lower; mixed on mixed at least 0.02 above that
-Measured    0.980 on clear, 0.840 in all weathers (0.140 lost), 0.950 after training in all weathers; 10 and 6 minutes of training beside programs that held both
-            cores
+Measured    0.980 on clear, 0.840 in all weathers (0.140 lost), 0.950 after training in all weathers; 10 and 6 minutes of training beside programs that held
+            both cores
 """
 
 from pathlib import Path
