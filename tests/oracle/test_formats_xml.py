@@ -47,16 +47,21 @@ HOSTILE = {
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_documents_cost_little(kind):
     data = HOSTILE[kind]
-    tracemalloc.start()
-    try:
+    seconds = []
+    for _ in range(3):  # the best of three: a collection of other tests' garbage may fall into one of them
         began = time.process_time()
         with pytest.raises(DataError) as caught:
             parse(data, "a.xml")
-        seconds, peak = time.process_time() - began, tracemalloc.get_traced_memory()[1]
+        seconds.append(time.process_time() - began)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError):
+            parse(data, "a.xml")
+        peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert caught.value.code in ("ANN-XML", "ANN-UNREADABLE")
-    assert seconds <= 1.0  # 0.2 s without the tracing of memory, on an idle machine
+    assert min(seconds) <= 0.5  # 0.2 s on an idle machine
     assert peak <= 100e6
 
 
