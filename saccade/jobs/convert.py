@@ -14,7 +14,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from saccade import storage
-from saccade.core import LabelSpace, Record
+from saccade.core import LabelSpace, Record, Stored
 from saccade.data.dataset import ImageDataset
 from saccade.data.formats import FORMATS
 from saccade.data.formats.pictures import Pictures
@@ -22,9 +22,6 @@ from saccade.data.image import MAX_PIXELS
 from saccade.data.open import open_dataset
 from saccade.errors import DataError, Problem, UsageError, displayable, nearest
 from saccade.targets import Boxes, Instances, Keypoints, Label, Points
-
-SUFFIXES = {".json": "coco", ".csv": "table"}
-"""What a target that is named as a file most likely means."""
 
 
 class ConvertOptions(BaseModel):
@@ -52,7 +49,8 @@ def _words(given: str | tuple[str, ...]) -> tuple[str, ...]:
 class Converted:
     """What was written, and what was lost on the way.
 
-    written, read_back: for each head the images that have a truth and the objects in them, as they were and as they open again.
+    written, read_back: for each head the images that have a truth and the objects in them, as they were and as they open again;
+    read_back is None where the images were left elsewhere, so that the labels alone cannot be opened.
     """
 
     source: ImageDataset
@@ -60,7 +58,7 @@ class Converted:
     format: str
     losses: tuple[Problem, ...]
     written: Mapping[str, tuple[int, int]]
-    read_back: Mapping[str, tuple[int, int]]
+    read_back: Mapping[str, tuple[int, int]] | None
 
     def to_dict(self) -> dict[str, Any]:
         losses = Counter(problem.code for problem in self.losses)
@@ -71,7 +69,8 @@ class Converted:
         """At most 100 columns wide."""
         lines = [f"{displayable(str(self.source.root))}   {len(self.source):,} images, read as {self.source.format}"[:100]]
         for head, (images, objects) in self.written.items():
-            lines.append(f"  {head:<12}{images:>9,} images  {objects:>10,} objects   written as {self.format} and read back the same")
+            seen = "not read back: its images are elsewhere" if self.read_back is None else "read back the same"
+            lines.append(f"  {head:<12}{images:>9,} images  {objects:>10,} objects   written as {self.format}, {seen}")
         for code, n in Counter(problem.code for problem in self.losses).items():
             first = next(problem for problem in self.losses if problem.code == code)
             lines.append(f"  {code:<12}{n:>9,}  {first.text}: {first.got}"[:100])
@@ -79,7 +78,8 @@ class Converted:
 
 
 def run_convert(source: str | Path, out: Path, options: ConvertOptions | None = None) -> Converted:
-    """Reads `source`, writes it to the folder `out` (which must be new or empty) and opens it again to see that everything is there.
+    """Reads `source`, writes it to the folder `out` (which must be new or empty) and, unless the images stay elsewhere, opens it again to see
+    that everything is there.
 
     Nothing is left behind when it fails. Raises UsageError USE-VALUE, USE-OPTION, RUN-EXISTS; DataError when the data cannot be used, or
     CONVERT-BACK when what was written does not read as what was meant; ResourceError RUN-DISK.
@@ -99,8 +99,8 @@ def run_convert(source: str | Path, out: Path, options: ConvertOptions | None = 
             losses += writer(dataset, partial, Pictures(dataset, partial, chosen.images))
             dropped = {problem.where for problem in losses if problem.code == "LOSS-HEAD"}
             written = {head: held for head, held in counts(dataset).items() if head not in dropped}
-            back = counts(open_dataset(partial, format=name, follow=True)) if chosen.images != "none" else written
-            if difference := {head: (n, back.get(head)) for head, n in written.items() if back.get(head) != n}:
+            back = None if chosen.images == "none" else counts(open_dataset(partial, format=name, follow=True))
+            if back is not None and (difference := {head: (n, back.get(head)) for head, n in written.items() if back.get(head) != n}):
                 got = "; ".join(f"{head}: {n[0]} images, {n[1]} objects, read back {b or 'none'}" for head, (n, b) in difference.items())
                 raise DataError("CONVERT-BACK", got, where=str(folder))
             if folder.is_dir():
@@ -118,7 +118,7 @@ def counts(dataset: ImageDataset) -> dict[str, tuple[int, int]]:
         for head, target in record.targets.items():
             if target is not None:
                 images, objects = found.get(head, (0, 0))
-                held = target.load() if hasattr(target, "load") else target
+                held = target.load() if isinstance(target, Stored) else target
                 found[head] = (images + 1, objects + (len(held) if hasattr(held, "__len__") else 1))
     return found
 
@@ -126,15 +126,14 @@ def counts(dataset: ImageDataset) -> dict[str, tuple[int, int]]:
 def _target(out: Path, to: str | None) -> tuple[str, Path]:
     """The layout to write and the folder to write it to. Raises UsageError."""
     writable = [name for name, layout in FORMATS.items() if layout.save is not None]
-    name = to or SUFFIXES.get(out.suffix.lower())
-    if name is None:
+    if to is None:
         raise UsageError("USE-MISSING", "no layout to write was named", where="--to", fix=f"give --to with one of {', '.join(writable)}")
-    if name not in writable:
-        what = f"{name} is read but not written" if name in FORMATS else f"to={name}"
-        raise UsageError("USE-VALUE", what, where="--to", fix=nearest(name, writable))
+    if to not in writable:
+        what = f"{to} is read but not written" if to in FORMATS else f"to={to}"
+        raise UsageError("USE-VALUE", what, where="--to", fix=nearest(to, writable))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError("RUN-EXISTS", "it is there and not empty", where=str(out), fix="choose another --out")
-    return name, out
+    return to, out
 
 
 def _inside(folder: Path, root: Path) -> bool:
@@ -203,7 +202,7 @@ def with_classes(dataset: ImageDataset, names: Sequence[str]) -> tuple[ImageData
 
 def _renamed(target: Any, places: Mapping[int, int], lost: Counter[str]) -> Any:
     """A truth with other class ids; objects of classes that have none are left out and counted."""
-    held = target.load() if hasattr(target, "load") else target
+    held = target.load() if isinstance(target, Stored) else target
     if held is None or not places:
         return target
     if isinstance(held, Label):
