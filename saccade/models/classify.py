@@ -152,9 +152,7 @@ def resnet(
     """
     shape: dict[str, Any] = {"groups": groups, "width_per_group": width_per_group, "width": width, "zero_init_residual": zero_init_residual}
     backbone = ResNet(inputs, depth=depth, stem=stem, **shape)
-    backbone.checkpointing = checkpointing
-    if output_stride < backbone.levels[-1].stride:
-        backbone.dilated(output_stride)
+    backbone.arranged(output_stride=output_stride, checkpointing=checkpointing)
     return _model(backbone, space, dropout=dropout, label_smoothing=label_smoothing, class_weights=class_weights)
 
 

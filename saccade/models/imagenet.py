@@ -64,7 +64,7 @@ def vgg(
     vgg13 133,047,848, 69.93 %; vgg16 138,357,544, 71.59 %; vgg19 143,667,240, 72.38 %; with batch normalisation 1 to 2 % more.
     dense: dense layers of 4,096 units before the last; 0 pools globally instead, as is usual today.
     """
-    backbone = _spread(VGG(inputs, depth=depth, norm=norm, width=width), output_stride, checkpointing)
+    backbone = VGG(inputs, depth=depth, norm=norm, width=width).arranged(output_stride=output_stride, checkpointing=checkpointing)
     common: dict[str, Any] = {"dropout": dropout, "label_smoothing": label_smoothing, "class_weights": class_weights}
     if not dense:
         return _model(backbone, Classify, space, **common)
@@ -85,7 +85,7 @@ def squeezenet(
 
     Published: 1,235,496 parameters with 1000 classes, ImageNet top-1 58.18 %. Raises ValueError for inputs below 17 px.
     """
-    backbone = _spread(SqueezeNet(inputs, width=width), 32, checkpointing)
+    backbone = SqueezeNet(inputs, width=width).arranged(checkpointing=checkpointing)
     return _model(backbone, MapClassify, space, dropout=dropout, label_smoothing=label_smoothing, class_weights=class_weights)
 
 
@@ -111,7 +111,7 @@ def googlenet(
     the paper's). Raises ValueError for inputs below 15 px.
     """
     net = GoogLeNet(inputs, norm=norm, fifth=fifth, width=width)
-    backbone = _spread(net, 32, checkpointing)
+    backbone = net.arranged(checkpointing=checkpointing)
     common: dict[str, Any] = {"dropout": dropout, "label_smoothing": label_smoothing, "class_weights": class_weights}
     if not auxiliary:
         return _model(backbone, Classify, space, **common)
@@ -144,7 +144,7 @@ def inception_v2(
     count a bias in each of 69 convolutions, which the normalisation behind it takes away. No dropout, as the paper advises (section 4.2.1).
     Deviations: see `nn.backbones.inception_v2`; without the auxiliary classifiers.
     """
-    backbone = _spread(InceptionV2(inputs, width=width), output_stride, checkpointing)
+    backbone = InceptionV2(inputs, width=width).arranged(output_stride=output_stride, checkpointing=checkpointing)
     return _model(backbone, Classify, space, dropout=dropout, label_smoothing=label_smoothing, class_weights=class_weights)
 
 
@@ -163,7 +163,7 @@ def inception_resnet_v2(
     Published: 55,843,464 parameters with 1000 classes, ImageNet top-1 error 19.9 % of one crop of 299 px (table 2).
     The paper keeps 0.8 of the features (dropout 0.2). Deviations: see `nn.backbones.inception_resnet`. Raises ValueError for inputs below 75 px.
     """
-    backbone = _spread(InceptionResNetV2(inputs, width=width), 32, checkpointing)
+    backbone = InceptionResNetV2(inputs, width=width).arranged(checkpointing=checkpointing)
     return _model(backbone, Classify, space, dropout=dropout, label_smoothing=label_smoothing, class_weights=class_weights)
 
 
@@ -183,7 +183,7 @@ def inception_v3(
     Published: 27,161,264 parameters with the auxiliary classifier and 1000 classes, ImageNet top-1 77.29 % at 299 px.
     The paper trains with label_smoothing 0.1. Raises ValueError for inputs below 75 px, or a width that does not divide its branches.
     """
-    backbone = _spread(InceptionV3(inputs, width=width), 32, checkpointing)
+    backbone = InceptionV3(inputs, width=width).arranged(checkpointing=checkpointing)
     common: dict[str, Any] = {"dropout": dropout, "label_smoothing": label_smoothing, "class_weights": class_weights}
     if not auxiliary:
         return _model(backbone, Classify, space, **common)
@@ -214,7 +214,7 @@ def densenet(
     Published (parameters with 1000 classes, ImageNet top-1 of one crop with today's weights): densenet121 7,978,856, 74.43 %;
     densenet161 28,681,000, 77.14 %; densenet169 14,149,480, 75.60 %; densenet201 20,013,928, 76.90 %.
     """
-    backbone = _spread(DenseNet(inputs, depth=depth, width=width), output_stride, checkpointing)
+    backbone = DenseNet(inputs, depth=depth, width=width).arranged(output_stride=output_stride, checkpointing=checkpointing)
     return _model(backbone, Classify, space, dropout=dropout, label_smoothing=label_smoothing, class_weights=class_weights)
 
 
@@ -236,14 +236,8 @@ def mobilenet(
     width: the papers' width multiplier; channels stay multiples of 8.
     """
     net = MobileNetV1(inputs, width=width) if version == 1 else MobileNetV2(inputs, width=width)
-    backbone = _spread(net, output_stride, checkpointing)
+    backbone = net.arranged(output_stride=output_stride, checkpointing=checkpointing)
     return _model(backbone, Classify, space, dropout=dropout, label_smoothing=label_smoothing, class_weights=class_weights)
-
-
-def _spread(backbone: Staged, output_stride: int, checkpointing: bool) -> Staged:
-    """The backbone with its strides stopped and its memory saved, where asked for."""
-    backbone.checkpointing = checkpointing
-    return backbone if output_stride == 32 else backbone.dilated(output_stride)
 
 
 def _model(backbone: Staged, head: type[Classify], space: LabelSpace, **options: Any) -> Model:

@@ -21,7 +21,7 @@ class Staged(Backbone):
     """
 
     checkpointing: bool = False
-    """Keep only the stages' outputs while training and compute the rest again for the gradient (Chen et al. 2016): less memory, a third more time."""
+    """Keep only the stages' outputs while training and compute the rest again for the gradient (Chen et al. 2016): memory for one more pass forward."""
 
     def __init__(self, inputs: Inputs, stages: Sequence[Flow], levels: Sequence[Level], *, reach: int = 1) -> None:
         super().__init__(inputs)
@@ -40,6 +40,11 @@ class Staged(Backbone):
             x, extent = checkpoint(stage, x, extent, use_reentrant=False) if again else stage(x, extent)
             maps.append(x)
         return Features(maps, sizes)
+
+    def arranged(self, *, output_stride: int | None = None, checkpointing: bool = False) -> Self:
+        """This backbone, changed in place: `dilated` where its last map strides further than `output_stride`, and `checkpointing` as said."""
+        self.checkpointing = checkpointing
+        return self if output_stride is None or output_stride >= self.levels[-1].stride else self.dilated(output_stride)
 
     def dilated(self, output_stride: int) -> Self:
         """This backbone, changed in place: no map has a larger stride, and what strided before is dilated instead, with the same weights.
