@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -70,7 +70,8 @@ def bed_of_nails(x: Tensor, factor: int) -> Tensor:
     [[[1.0, 0.0, 2.0, 0.0]]]
     """
     out = x.new_zeros(*x.shape[:2], *(factor * s for s in x.shape[2:]))
-    out[(..., *(slice(None, None, factor),) * (x.ndim - 2))] = x
+    places: Any = (..., *(slice(None, None, factor),) * (x.ndim - 2))
+    out[places] = x
     return out
 
 
@@ -94,7 +95,7 @@ def max_unpool(x: Tensor, switches: Tensor, size: Sequence[int], *, extent: Tens
     if x.shape != switches.shape:
         raise ValueError(f"x {tuple(x.shape)} and switches {tuple(switches.shape)} differ in shape")
     out = x.new_zeros(*x.shape[:2], math.prod(size))
-    return out.scatter_add(2, switches.flatten(2), clear(x, extent).flatten(2)).unflatten(2, list(size))
+    return out.scatter_add(2, switches.flatten(2), clear(x, extent).flatten(2)).view(*x.shape[:2], *size)
 
 
 def bilinear_kernel(factor: int) -> Tensor:
@@ -222,6 +223,6 @@ def checkerboard(x: Tensor, period: int) -> Tensor:
     if not h or not w:
         raise ValueError(f"a map of {tuple(x.shape[2:])} has no whole period of {period}")
     x = x[..., :h, :w]
-    phases = x.unflatten(3, (-1, period)).unflatten(2, (-1, period)).mean((2, 4)).flatten(2)  # (N, C, period^2)
+    phases = x.reshape(*x.shape[:2], h // period, period, w // period, period).mean((2, 4)).flatten(2)  # (N, C, period^2)
     power = x.square().mean((2, 3))
     return torch.where(power > 0, phases.var(2, correction=0) / power, 0.0)

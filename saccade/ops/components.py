@@ -1,0 +1,143 @@
+"""Objects in a map of classes: connected pixels, pulled apart where they touch, matched and measured."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MOST = 1 << 24
+"""Objects of one plane: their numbers are held as float32 while they grow."""
+
+
+class Measured(NamedTuple):
+    """Of each object 1..n a row: area (n,) pixels; box (n, 4) xyxy; centre (n, 2) x, y; length and width (n,): the sides of the smallest turned
+    rectangle around its pixels; perimeter (n,): the length of its outer outlines through the pixels' centres."""
+
+    area: np.ndarray
+    box: np.ndarray
+    centre: np.ndarray
+    length: np.ndarray
+    width: np.ndarray
+    perimeter: np.ndarray
+
+
+def components(classes: np.ndarray, background: int | None = None, ignored: int | None = 255) -> np.ndarray:
+    """(h, w) class ids -> (h, w) int32 object numbers from 1: pixels of one class that touch, corners included (8-connected); 0 for background and ignored.
+
+    Numbers go by class, then by the first pixel row by row.
+
+    >>> components(np.array([[1, 0, 1], [1, 0, 2]], np.uint8), background=0).tolist()
+    [[1, 0, 2], [1, 0, 3]]
+    """
+    found = np.zeros(classes.shape, np.int32)
+    count = 0
+    for k in np.unique(classes).tolist():
+        if k in (background, ignored):
+            continue
+        n, ids = cv2.connectedComponents((classes == k).astype(np.uint8), connectivity=8)
+        found = np.where(ids > 0, ids + count, found)
+        count += n - 1
+    return found
+
+
+def grown(seeds: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Object numbers (h, w) int32 grown, a pixel at a time to all eight sides, into the pixels `inside` (h, w) bool that have none; where two
+    objects meet the larger number wins the tie. Raises ValueError from MOST objects on."""
+    if seeds.size and seeds.max() >= MOST:
+        raise ValueError(f"{int(seeds.max())} objects, expected fewer than {MOST}")
+    ids, around = np.where(inside, seeds, 0).astype(np.float32), np.ones((3, 3), np.uint8)
+    while True:
+        free = inside & (ids == 0)
+        spread = np.where(free, cv2.dilate(ids, around, borderType=cv2.BORDER_CONSTANT, borderValue=0), 0.0)
+        if not spread.any():
+            return ids.astype(np.int32)
+        ids += spread
+
+
+def separated(classes: np.ndarray, edges: np.ndarray | None, background: int | None = None, *, threshold: float = 0.5, least: int = 1) -> np.ndarray:
+    """(h, w) class ids and probabilities of lying where objects meet -> object numbers (h, w) int32 from 1.
+
+    Objects are the components of what is no edge, grown back into the edges of their class; a component that is all edge stays one object.
+    Objects below `least` pixels are left out. edges None: the components as they are.
+    """
+    whole = components(classes, background)
+    if edges is None:
+        return _numbered(whole, least)
+    found = components(np.where(edges >= threshold, 255, classes).astype(np.uint8), background)
+    found = _numbered(found, least)
+    for k in np.unique(classes).tolist():
+        if k not in (background, 255):
+            found = np.where(classes == k, grown(np.where(classes == k, found, 0), classes == k), found)
+    left = components(np.where(found > 0, 255, classes).astype(np.uint8), background)
+    return _numbered(np.where(left > 0, left + found.max(initial=0), found), least)
+
+
+def _numbered(ids: np.ndarray, least: int) -> np.ndarray:
+    """Numbers without gaps, in their order, of the objects that have `least` pixels."""
+    counts = np.bincount(ids.ravel())
+    kept = counts >= max(1, least)
+    kept[:1] = False
+    number = np.zeros(len(counts), np.int32)
+    number[kept] = np.arange(1, int(kept.sum()) + 1)
+    renumbered: np.ndarray = number[ids]
+    return renumbered
+
+
+def touching(objects: Tensor, radius: int = 2) -> Tensor:
+    """(N, h, w) object numbers, 0 for none -> (N, h, w) bool: within `radius` pixels (to all sides, a square) of two different objects.
+
+    The line between objects that touch, and the gap between those that nearly do: what Ronneberger et al. 2015 (eq. 2) weigh up, as a class.
+    """
+    ids = objects.to(torch.float32)[:, None]
+    side = 2 * radius + 1
+    highest = F.max_pool2d(ids, side, 1, radius)
+    lowest = -F.max_pool2d(torch.where(ids > 0, -ids, -torch.inf), side, 1, radius)
+    return ((highest > 0) & (highest != lowest))[:, 0]
+
+
+def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(a, b) IoU of the objects 1..a of one plane with the objects 1..b of another of the same shape."""
+    a, b = int(first.max(initial=0)), int(second.max(initial=0))
+    both = np.bincount((first.astype(np.int64) * (b + 1) + second).ravel(), minlength=(a + 1) * (b + 1)).reshape(a + 1, b + 1)
+    union = both.sum(1)[1:, None] + both.sum(0)[None, 1:] - both[1:, 1:]
+    shares: np.ndarray = both[1:, 1:] / np.maximum(union, 1)
+    return shares
+
+
+def matched(truth: np.ndarray, answer: np.ndarray, threshold: float = 0.5) -> tuple[int, int, int]:
+    """True positives, false positives and false negatives of objects that match where their IoU is above `threshold` (at least 0.5, from where on
+    every object has at most one match)."""
+    if threshold < 0.5:
+        raise ValueError(f"the threshold must be at least 0.5, so that matches are unique, got {threshold}")
+    hits = int((overlaps(truth, answer) > threshold).sum())
+    return hits, int(answer.max(initial=0)) - hits, int(truth.max(initial=0)) - hits
+
+
+def measured(ids: np.ndarray) -> Measured:
+    """Object numbers (h, w) from 1 without gaps -> their measures, in pixels."""
+    n = int(ids.max(initial=0))
+    area = np.bincount(ids.ravel(), minlength=n + 1)[1:]
+    box, centre, sides, perimeter = np.zeros((n, 4)), np.zeros((n, 2)), np.zeros((n, 2)), np.zeros(n)
+    y, x = np.nonzero(ids)
+    order = np.argsort(ids[y, x], kind="stable")
+    for i, (rows, columns) in enumerate(zip(*(np.split(v[order], np.cumsum(area)[:-1]) for v in (y, x)), strict=True) if n else ()):
+        x0, y0, x1, y1 = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+        box[i], centre[i] = (x0, y0, x1, y1), (columns.mean() + 0.5, rows.mean() + 0.5)
+        patch = np.zeros((y1 - y0, x1 - x0), np.uint8)
+        patch[rows - y0, columns - x0] = 1
+        outlines, _ = cv2.findContours(patch, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        perimeter[i] = sum(cv2.arcLength(outline, True) for outline in outlines)
+        sides[i] = _sides(np.concatenate(outlines)[:, 0])
+    return Measured(area, box, centre, sides.max(1, initial=0), sides.min(1, initial=np.inf) if n else np.zeros(0), perimeter)
+
+
+def _sides(outline: np.ndarray) -> tuple[float, float]:
+    """The sides of the smallest rectangle around the corners of the outline's pixels."""
+    corners = np.concatenate([outline + shift for shift in ((0, 0), (1, 0), (0, 1), (1, 1))]).astype(np.float32)
+    (_, _), (w, h), _ = cv2.minAreaRect(corners)
+    return float(w), float(h)
