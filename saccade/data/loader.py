@@ -24,7 +24,8 @@ from saccade.data.augment_mix import Mix
 from saccade.data.crew import LEAVE_S, Crew
 from saccade.data.degrade import Degrade
 from saccade.data.loader_inputs import Inputs, Sample
-from saccade.data.preprocess import Preprocess
+from saccade.data.preprocess import PADDED, Preprocess
+from saccade.data.sampling import balanced_order, classes_of
 from saccade.errors import DataError, Problem, ResourceError, UsageError
 
 CACHE_LIMIT, CACHE_SHARE = 2_000_000_000, 0.25  # bytes; share of the memory that is free
@@ -38,6 +39,8 @@ class Loader:
     quarter of the free memory, whichever is less; used only when all pictures fit. What a batch holds never depends on it.
     A picture that cannot be read is left out of its batch and noted in `problems`; in order, a batch without any is left out
     too. A last batch of one joins the one before when shuffled, because batch norm cannot learn from a single image.
+    balanced: an epoch has every class of the head `label` equally often (`sampling.balanced_order`), so that images of rare classes come
+    several times, changed differently each time, and some of frequent ones do not come; only when shuffled.
     patience_s: how long the threads may be at one picture; without threads nobody watches. degrade: the input is made from the
     clean picture, which is the truth of the head `image`.
 
@@ -56,6 +59,7 @@ class Loader:
         mix: Mix | None = None,
         degrade: Degrade | None = None,
         shuffle: bool = False,
+        balanced: bool = False,
         seed: int = 0,
         threads: int = 2,
         cache_bytes: int | None = None,
@@ -67,6 +71,7 @@ class Loader:
             raise UsageError("USE-VALUE", f"{threads} loader threads, expected 0 or more", where="--workers")
         self.dataset, self.preprocess, self.batch_size, self.policy, self.mix = dataset, preprocess, batch_size, policy, mix
         self.shuffle, self.seed, self.threads, self.patience_s = shuffle, seed, threads, patience_s
+        self._classes = classes_of(dataset) if balanced else None  # places, and the class of each
         self.problems: list[Problem] = []
         self._known: set[int] = set()
         self._pictures: dict[int, np.ndarray] = {}
@@ -78,6 +83,8 @@ class Loader:
         self._zoom = 1.0 if policy is None else policy.zoom
         self.caches, self.cache_note = _fits(dataset, preprocess, self._zoom, self._budget)
         self.heads = heads_of(dataset)
+        if balanced and not shuffle:
+            raise UsageError("USE-OPTION", "images in order are not balanced", where="--sampling")
         _require_suited(self.heads, preprocess, policy, mix, degrade)
         self.inputs = Inputs(preprocess, policy, degrade, self.heads, seed, len(dataset))
 
@@ -85,16 +92,19 @@ class Loader:
         return len(self._bounds())
 
     def _bounds(self) -> list[tuple[int, int]]:
-        n = len(self.dataset)
+        n = len(self.dataset) if self._classes is None else len(self._classes[0])
         bounds = [(first, min(first + self.batch_size, n)) for first in range(0, n, self.batch_size)]
         if self.shuffle and len(bounds) > 1 and bounds[-1][1] - bounds[-1][0] == 1:
             bounds[-2:] = [(bounds[-2][0], n)]
         return bounds
 
     def order(self, epoch: int) -> np.ndarray:
-        """The places of the records in the order of an epoch."""
+        """The places of the records in the order of an epoch; n records further on for one that comes the second time, and so on."""
         if not self.shuffle:
             return np.arange(len(self.dataset))
+        if self._classes is not None:
+            places, repeats = balanced_order(self._classes[1], self.seed, epoch)
+            return self._classes[0][places] + repeats * len(self.dataset)
         return np.argsort(uniforms(self.seed, epoch, np.arange(len(self.dataset)), 17)[:, 16], kind="stable")
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
@@ -152,12 +162,13 @@ class Loader:
         self._kept += size
         return True
 
-    def sample(self, place: int) -> Sample:
-        """A record with its picture and its truths. Raises DataError."""
+    def sample(self, entry: int) -> Sample:
+        """A record with its picture and its truths, for an entry of `order`. Raises DataError."""
+        place = entry % len(self.dataset)
         pixels, record = self.picture(place), self.dataset.records[place]
         if not self.inputs.moves:
             read = (pixels.shape[0], pixels.shape[1])
-            return Sample(place, record.id, pixels, dict(record.targets), record.size or read)
+            return Sample(entry, record.id, pixels, dict(record.targets), record.size or read)
         size = self._sizes.get(place)
         if size is None:
             size = self._sizes[place] = self.dataset.size(place)
@@ -166,7 +177,7 @@ class Loader:
             truth = self.dataset.truth(place)
             if any(isinstance(target, Stored) for target in record.targets.values()) and self._keeps(size[0] * size[1]):
                 self._truths[place] = truth
-        return Sample(place, record.id, pixels, truth, size)
+        return Sample(entry, record.id, pixels, truth, size)
 
     def _batch(self, epoch: int, number: int, places: np.ndarray) -> Batch | None:
         samples = [sample for place in places if (sample := self._read(number, int(place))) is not None]
@@ -174,7 +185,7 @@ class Loader:
             self._at.pop(number, None)
             return None
         if not samples:
-            raise DataError("DATA-BAD", f"none of {len(places)} images can be read", where=self.dataset.records[places[0]].id)
+            raise DataError("DATA-BAD", f"none of {len(places)} images can be read", where=self.dataset.records[places[0] % len(self.dataset)].id)
         good = {sample.place: sample for sample in samples}
         for place in sorted(self.inputs.needed(np.array(list(good)), epoch)):
             good[place] = self._read(number, place) or samples[0]
@@ -182,11 +193,12 @@ class Loader:
         batch = self.inputs.batch(samples, epoch, good)
         return batch if self.mix is None else self.mix(batch, self.dataset.spaces, (self.seed, epoch, number))
 
-    def _read(self, number: int, place: int) -> Sample | None:
+    def _read(self, number: int, entry: int) -> Sample | None:
         """The sample for a batch; None, and a note, when it cannot be read."""
+        place = entry % len(self.dataset)
         self._at[number] = self.dataset.records[place].id, time.monotonic()
         try:
-            return self.sample(place)
+            return self.sample(entry)
         except DataError as problem:
             self._note(place, problem)
             return None
@@ -215,7 +227,8 @@ def _require_suited(heads: tuple[str, ...], preprocess: Preprocess, policy: Poli
         raise UsageError("USE-OPTION", "the data have clean pictures of their own, nothing needs to be degraded", where="--degrade", fix="leave it out")
     if preprocess.whitening is not None or mix is not None:
         raise UsageError("USE-OPTION", "degraded pictures are neither whitened nor mixed", where="--degrade", fix="leave the other out")
-    degrade.size(preprocess.size)
+    if preprocess.mode not in PADDED:
+        degrade.size(preprocess.size)
 
 
 def _cache_budget() -> int:

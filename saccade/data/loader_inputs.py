@@ -14,7 +14,7 @@ from saccade.data import augment_geometry, mosaic
 from saccade.data.augment import Draws, Policy, composed, draw, uniforms
 from saccade.data.augment_pixels import SCALE, chance, coloured, finish, unfinished
 from saccade.data.degrade import Degrade
-from saccade.data.preprocess import Preprocess
+from saccade.data.preprocess import PADDED, Preprocess
 from saccade.data.visible import objects_of, seen
 from saccade.ops.geometry import Geometry
 from saccade.ops.resample import SHRINKS, centred, moved, scales
@@ -25,7 +25,8 @@ STILL = frozenset({"label", "labels", "number", "caption", "tags"})  # heads who
 
 
 class Sample(NamedTuple):
-    """A record as read: `pixels` (h, w, C), reduced to what the input needs; `size` (h, w) of the whole image, which the truths are about."""
+    """A record as read. place: its own, n further on where it comes the second time in an epoch; random changes follow from it. `pixels` (h, w, C),
+    reduced to what the input needs; `size` (h, w) of the whole image, which the truths are about."""
 
     place: int
     id: str
@@ -67,7 +68,7 @@ class Inputs:
     def batch(self, samples: Sequence[Sample], epoch: int, others: Mapping[int, Sample]) -> Batch:
         """others: the samples by place that a mosaic may need besides."""
         preprocess, n = self.preprocess, len(samples)
-        extents = [preprocess.extent(sample.read) for sample in samples]
+        extents = [self._extent(sample.read) for sample in samples]
         places = np.array([sample.place for sample in samples])
         u = None if self.policy is None else uniforms(self.seed, epoch, places)
         if u is not None and self.policy is not None and self.policy.mosaic:
@@ -79,14 +80,14 @@ class Inputs:
         else:
             drawn = self._drawn(u, extents, depth)
             placed = self._changed(samples, drawn, u, extents, epoch, others, out)
-            finish(out, drawn, self.seed, epoch, places, extents if preprocess.mode == "pad" else None)
+            finish(out, drawn, self.seed, epoch, places, extents if preprocess.mode in PADDED else None)
             self._pad(out, extents)
         metas, truths = self._truths(samples, placed, plane)
         return self._degraded(out, extents, truths, metas, epoch, places)
 
     def _drawn(self, u: np.ndarray, extents: Sequence[tuple[int, int]], depth: int) -> Draws:
         assert self.policy is not None
-        if self.preprocess.mode != "pad":
+        if self.preprocess.mode not in PADDED:
             return draw(self.policy, u, self.preprocess.size, depth)
         return Draws.joined([draw(self.policy, u[i : i + 1], extent, depth) for i, extent in enumerate(extents)])
 
@@ -212,22 +213,32 @@ class Inputs:
     def _degraded(
         self, out: np.ndarray, extents: Sequence[tuple[int, int]], truths: dict[str, list[Any]], metas: list[Meta], epoch: int, places: np.ndarray
     ) -> Batch:
-        """The batch; where pictures are degraded, what was made is the answer and the input is made from it."""
+        """The batch; where pictures are degraded, each in its own extent, what was made is the answer and the input is made from it."""
         sizes = torch.tensor(extents)
         if self.degrade is None:
             return Batch(self.preprocess.whitened(out).permute(0, 3, 1, 2), sizes, truths, metas)
-        degraded = np.stack([self.degrade(clean, chance(self.seed, epoch, place, SCALE)) for clean, place in zip(out, places, strict=True)])
-        answers = [ImageTarget(clean) for clean in torch.from_numpy(out).permute(0, 3, 1, 2).contiguous()]
-        if degraded.shape[1:3] != out.shape[1:3]:
-            smaller = Geometry.resize(out.shape[1:3], degraded.shape[1:3])
+        scale = 1 if self.degrade.enlarge else self.degrade.shrink
+        plane = -(-out.shape[1] // scale), -(-out.shape[2] // scale)
+        inputs = np.full((len(out), *plane, self.degrade.channels(out.shape[3])), self.preprocess.fill, np.float32)
+        answers = []
+        for i, (place, (h, w)) in enumerate(zip(places, extents, strict=True)):
+            clean = np.ascontiguousarray(out[i, :h, :w])
+            inputs[i, : h // scale, : w // scale] = self.degrade(clean, chance(self.seed, epoch, place, SCALE))
+            answers.append(ImageTarget(torch.from_numpy(clean).permute(2, 0, 1).contiguous(), scale))
+        if scale > 1:
+            smaller = Geometry(np.array([[1 / scale, 0.0, 0.0], [0.0, 1 / scale, 0.0]]), plane)
             metas = [Meta(m.id, m.size, m.geometry if m.geometry.bend is not None else m.geometry.then(smaller)) for m in metas]
-            sizes = torch.div(sizes + self.degrade.shrink - 1, self.degrade.shrink, rounding_mode="floor")
-        return Batch(torch.from_numpy(degraded).permute(0, 3, 1, 2), sizes, {**truths, "image": answers}, metas)
+        return Batch(torch.from_numpy(inputs).permute(0, 3, 1, 2), torch.div(sizes, scale, rounding_mode="floor"), {**truths, "image": answers}, metas)
+
+    def _extent(self, read: tuple[int, int]) -> tuple[int, int]:
+        """(h, w) of the input that a picture fills; of one that is shrunk pixel for pixel, a multiple of the shrink, what is over being cut."""
+        extent, shrink = self.preprocess.extent(read), 1 if self.degrade is None else self.degrade.shrink
+        return extent if shrink == 1 or self.preprocess.mode not in PADDED else (max(1, extent[0] // shrink) * shrink, max(1, extent[1] // shrink) * shrink)
 
     def _fit(self, shape: tuple[int, int]) -> Geometry:
-        """The geometry of a picture without any change, kept for each shape; in mode pad into its own extent."""
+        """The geometry of a picture without any change, kept for each shape; in the modes pad and keep into its own extent."""
         found = self._fits.get(shape)
         if found is None:
             fit = self.preprocess.geometry(shape)
-            found = self._fits[shape] = Geometry(fit.matrix, self.preprocess.extent(shape))
+            found = self._fits[shape] = Geometry(fit.matrix, self._extent(shape))
         return found

@@ -20,7 +20,8 @@ from saccade.ops.resample import placed, shrunk
 
 cv2.setNumThreads(1)  # the loader's threads work on different images; more of them on one image only get in their way
 
-Mode = Literal["stretch", "letterbox", "cover", "pad"]
+Mode = Literal["stretch", "letterbox", "cover", "pad", "keep"]
+WHOLE = 1 << 30  # pixels, more than a side has
 MULTIPLE = 32  # pixels: a batch of padded inputs is as large as its largest, rounded up to so many
 EXPECTED = {"size": "two whole numbers (h, w) above 0", "channels": "a whole number above 0", "fill": "0 to 1", "value_range": "two numbers, the smaller first"}
 
@@ -32,7 +33,13 @@ def padded(source: tuple[int, int], target: tuple[int, int]) -> Geometry:
     return Geometry(Geometry.resize(source, (extent[0], extent[1])).matrix, target)
 
 
-MODES = {"stretch": Geometry.resize, "letterbox": Geometry.letterbox, "cover": Geometry.cover, "pad": padded}
+def unscaled(source: tuple[int, int], target: tuple[int, int]) -> Geometry:
+    """Pixel for pixel, from the top left corner; what does not fit is cut and what is left over is padding."""
+    return Geometry.identity(target)
+
+
+MODES = {"stretch": Geometry.resize, "letterbox": Geometry.letterbox, "cover": Geometry.cover, "pad": padded, "keep": unscaled}
+PADDED = ("pad", "keep")  # the picture is at the top left, and networks are told how far it reaches
 
 
 @dataclass(frozen=True)
@@ -40,8 +47,9 @@ class Preprocess:
     """Size and fit of the input, and what stands where there is no picture.
 
     size: (h, w) of the input. mode: stretch (each axis by its own factor), letterbox (all of the picture in the middle, the rest
-    is fill), cover (the input is full, what stands over is cut) or pad (all of the picture at the top left, the rest is padding
-    that networks are told of, and a batch is no larger than its largest picture needs). fill: grey in [0, 1]. value_range:
+    is fill), cover (the input is full, what stands over is cut), pad (all of the picture at the top left, the rest is padding
+    that networks are told of, and a batch is no larger than its largest picture needs) or keep (as pad, but nothing is scaled, and what
+    does not fit is cut). fill: grey in [0, 1]. value_range:
     what deeper images were scaled by. whitening: what is done to the values last, None for nothing. tiling: the windows of an
     image that are inputs each, their answers being put together; None where the whole image is the input.
     """
@@ -76,22 +84,26 @@ class Preprocess:
         return MODES[self.mode]((source[0], source[1]), self.size)
 
     def extent(self, source: tuple[int, int]) -> tuple[int, int]:
-        """(h, w) of the input that a picture of the given (h, w) fills, from the top left; the rest is padding. All of it unless the mode is pad."""
-        if self.mode != "pad":
+        """(h, w) of the input that a picture of the given (h, w) fills, from the top left; the rest is padding. All of it unless the mode is pad or keep."""
+        if self.mode not in PADDED:
             return self.size
+        if self.mode == "keep":
+            return min(source[0], self.size[0]), min(source[1], self.size[1])
         h, w = np.round(self.geometry(source).matrix[[1, 0], [1, 0]] * source).astype(int)
         return int(h), int(w)
 
     def shown(self, size: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
         """`extent` of an image whose whole (h, w) and whose geometry into the input are known."""
-        if self.mode != "pad":
+        if self.mode not in PADDED:
             return self.size
+        if self.mode == "keep":
+            return min(size[0], self.size[0]), min(size[1], self.size[1])
         w, h = np.round(geometry.points(np.array([[size[1], size[0]]]))[0]).astype(int)
         return int(h), int(w)
 
     def plane(self, extents: Sequence[tuple[int, int]]) -> tuple[int, int]:
         """(h, w) of a batch of such extents: the largest of each side, rounded up to 32 but never above `size`."""
-        if self.mode != "pad":
+        if self.mode not in PADDED:
             return self.size
         sides = [min(most, -(-max(found) // MULTIPLE) * MULTIPLE) for most, found in zip(self.size, zip(*extents, strict=True), strict=True)]
         return sides[0], sides[1]
@@ -104,7 +116,9 @@ class Preprocess:
         return shrunk(pixels, self.reading(zoom))
 
     def reading(self, zoom: float = 1.0) -> tuple[int, int]:
-        """(h, w) below which a picture need not be read."""
+        """(h, w) below which a picture need not be read; beyond every picture where nothing is scaled."""
+        if self.mode == "keep":
+            return (WHOLE, WHOLE)
         return (math.ceil(zoom * self.size[0]), math.ceil(zoom * self.size[1])) if zoom > 1 else self.size
 
     def apply(self, pixels: np.ndarray, geometry: Geometry, colour: np.ndarray | None = None) -> Tensor:
@@ -144,7 +158,7 @@ class Preprocess:
     @property
     def border(self) -> int:
         """What an augmented picture ends in: its mirror image, which leaves no edge to learn; fill where the input has some anyway."""
-        return cv2.BORDER_CONSTANT if self.mode in ("letterbox", "pad") else cv2.BORDER_REFLECT_101
+        return cv2.BORDER_CONSTANT if self.mode in ("letterbox", *PADDED) else cv2.BORDER_REFLECT_101
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; `whitening` and `tiling` only where there is some."""

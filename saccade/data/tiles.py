@@ -23,6 +23,7 @@ from saccade.core import Dataset, LabelSpace, Record, Stored
 from saccade.data.visible import boxes_of, seen
 from saccade.errors import UsageError, unknown_name
 from saccade.ops.geometry import Geometry
+from saccade.targets.image_target import ImageTarget
 from saccade.targets.rows import KEPT
 
 KEPT_BYTES = 256_000_000  # decoded whole images and masks that are kept for their next windows
@@ -139,7 +140,8 @@ def _bounds(starts: Sequence[int], side: int) -> list[tuple[float, float]]:
 def merged(parts: Sequence[Any], image: tuple[int, int], tiling: Tiling) -> Any:
     """The answer of a whole image (h, w) from those of its windows, in order; None when a window has none.
 
-    Of objects, each window gives those whose centre is in its core; the rest is as the target's own `merge` puts parts together.
+    Of objects, each window gives those whose centre is in its core, and of a picture the pixels of its core; the rest is as the target's own
+    `merge` puts parts together.
     Raises ValueError when the number of parts is not that of the windows.
     """
     windows = tiling.windows(image)
@@ -152,6 +154,8 @@ def merged(parts: Sequence[Any], image: tuple[int, int], tiling: Tiling) -> Any:
 
 
 def _owned(part: Any, window: Window, core: np.ndarray) -> Any:
+    if isinstance(part, ImageTarget):  # as good as the whole image's answer where the network looks no further than half of the overlap
+        return part.within(*(core - (window.x, window.y, window.x, window.y)).tolist())
     boxes = boxes_of(part)
     if boxes is None:
         return part
