@@ -1,0 +1,96 @@
+"""The most probable states of a chain: Viterbi 1967, step by step or as a scan of depth O(log T). Forney, "The Viterbi algorithm", Proc. IEEE 61 (3), 1973."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from saccade.structured import chain_scan
+from saccade.structured.chain import Chain, score
+from saccade.structured.chain_messages import SCAN_BYTES, Method
+
+NOWHERE = -1
+LEVEL_EVERY = 32  # steps after which the best score is taken off, so that long chains keep their precision
+
+
+class BestPath(NamedTuple):
+    """states: (N, T) int64, -1 behind the lengths and where the constraints leave nothing; scores: (N,) of them, -inf there."""
+
+    states: Tensor
+    scores: Tensor
+
+
+@torch.no_grad()
+def viterbi(chain: Chain, *, method: Method = "auto") -> BestPath:
+    """The states of highest score; of equal ones the smallest last state, then the smallest before it, and so on.
+
+    method: as for `log_partition`.
+    """
+    n, t, k = chain.unary.shape
+    if t == 0 or n == 0:
+        return BestPath(chain.lengths.new_zeros(n, t), chain.unary.new_zeros(n))
+    accelerated = chain.unary.device.type != "cpu" and 3 * chain.unary.element_size() * n * t * k * k < SCAN_BYTES
+    if t > 1 and (method == "scan" or (method == "auto" and accelerated)):
+        states = _scanned(chain)
+    else:
+        states = _swept(chain)
+    scores = score(chain, states)
+    return BestPath(torch.where(chain.valid & ~torch.isneginf(scores)[:, None], states, NOWHERE), scores)
+
+
+def _swept(chain: Chain) -> Tensor:
+    """Forwards only the best scores are kept; backwards the state before is looked up for the one path that is wanted."""
+    n, steps, k = chain.unary.shape
+    unary, matrices = chain.unary.transpose(0, 1).contiguous(), chain.matrices
+    many = matrices.shape[1] > 1
+    best = torch.empty_like(unary)  # (T, N, K) of paths that end in each state
+    best[0] = unary[0]
+    # the earlier state first, so that the maximum is over rows that lie one behind another
+    moves = matrices.permute(1, 2, 0, 3).contiguous()  # (1 or T-1, K, 1 or N, K)
+    scratch = unary.new_empty(k, n, k)
+    rows = best.unbind(0)
+    for t in range(1, steps):
+        torch.add(rows[t - 1].T[:, :, None], moves[t - 1 if many else 0], out=scratch)
+        torch.amax(scratch, 0, out=rows[t])
+        rows[t].add_(unary[t])
+        if t % LEVEL_EVERY == 0:
+            most = rows[t].amax(1, keepdim=True)
+            rows[t].sub_(most.masked_fill_(torch.isneginf(most), 0.0))
+    return _traced(best, matrices, chain.lengths)
+
+
+def _traced(best: Tensor, matrices: Tensor, lengths: Tensor) -> Tensor:
+    """best (T, N, K), matrices (1 or N, 1 or T-1, K, K) -> states (N, T)."""
+    steps, n = best.shape[:2]
+    many, every = matrices.shape[1] > 1, torch.arange(n, device=best.device)
+    into = matrices.transpose(2, 3).contiguous()  # the later state first
+    own = every if matrices.shape[0] > 1 else torch.zeros_like(every)
+    ends = best.argmax(2)  # (T, N)
+    state = ends[-1]
+    path = [state]
+    finish = set((lengths - 1).tolist())
+    for t in range(steps - 2, -1, -1):
+        state = (best[t] + into[own, t if many else 0, state]).argmax(1)
+        if t in finish:
+            state = torch.where(lengths - 1 == t, ends[t], state)
+        path.append(state)
+    return torch.stack(path[::-1], 1)
+
+
+def _scanned(chain: Chain) -> Tensor:
+    """The best scores by a scan of (max, +) matrices, the path by a scan of the maps from a state to the one before it."""
+    n, steps, k = chain.unary.shape
+    unary = chain.unary.transpose(0, 1)
+    moves = chain.matrices.transpose(0, 1).expand(steps - 1, n, k, k)
+    (ahead,) = chain_scan.scan((moves + unary[1:, :, None],), chain_scan.max_product)
+    best = torch.cat([unary[:1], (unary[:1].unsqueeze(-1) + ahead).amax(-2)])  # (T, N, K)
+    place = torch.arange(steps, device=unary.device)[:, None]
+    ends = best.argmax(2)
+    # the map at t: which state at t is before each state at t+1; constant at a chain's last state
+    maps = (best[:-1].unsqueeze(-1) + moves).argmax(-2)
+    maps = torch.where((place[:-1] >= chain.lengths - 1)[..., None], ends[:-1, :, None], maps)
+    (back,) = chain_scan.scan((maps.flip(0),), lambda one, two: (two[0].gather(-1, one[0]),))
+    chosen = back.flip(0).gather(2, ends[-1:, :, None].expand(steps - 1, n, 1))[..., 0]  # every map from the state at the very end
+    return torch.cat([chosen, ends[-1:]]).transpose(0, 1)
