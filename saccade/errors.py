@@ -192,6 +192,7 @@ CODES: dict[str, Code] = {
     "RUN-VANISH": Code("warn", "vanishing gradients: the first layers are hardly taught", "use ReLU, normalisation, skips or fewer layers"),
     "RUN-EXPLODE": Code("warn", "exploding gradients: the first layers are changed far more than the last", "use normalisation, skips or --clip"),
     "RUN-ONECLASS": Code("warn", "the model answers one class for every image", "train longer, or check the class balance"),
+    "RUN-CONTROL": Code("warn", "control.json asks for what a run cannot do, and nothing was changed", "write {\"lr\": 0.0005} or {\"stop\": true}"),
     "RUN-CROWDED": Code("note", "other programs use the cores", "stop them, or give --threads to decide yourself"),
     "RUN-BUDGET": Code("warn", "the budget is too small for one epoch", "raise --budget, or lower --size"),
     "RUN-INTERRUPTED": Code("fatal", "stopped on request, after saving", "go on with --resume"),

@@ -20,11 +20,13 @@ from saccade import storage
 from saccade.core import EMPTY, Batch, Stage, System
 from saccade.errors import DivergedError, InterruptedRun, ResourceError, UsageError
 from saccade.training import checkpoint as checkpoints
+from saccade.training import control
 from saccade.training.alerts import look_at
-from saccade.training.ema import MovingAverage
+from saccade.training.averaging import make_average, refresh_norms
 from saccade.training.engine import Engine
 from saccade.training.messages import LayerMessage, Recorder, judge
 from saccade.training.optimisers import make_optimiser
+from saccade.training.penalties import Penalty
 from saccade.training.progress import Progress
 from saccade.training.run_folder import RunFolder
 from saccade.training.schedules import rate_factor
@@ -97,7 +99,7 @@ class Loop:
         self.metrics, self.monitor, self.stop = watch.metrics, watch.monitor, stop
         self.folder, self.progress = run.path / "checkpoints", Progress()
         self.plan = plan_stages(system, settings)
-        self.average = MovingAverage(system, settings.ema) if settings.ema else None
+        self.average, self.penalty = make_average(system, settings), Penalty(system, settings.l1, settings.l2)
         self.optimisers: list[torch.optim.Optimizer] = []
         self.best_weights: dict[str, Tensor] | None = None  # found since the last checkpoint, not yet on the disk
         self.entered = -1
@@ -110,6 +112,8 @@ class Loop:
     def run_all(self) -> None:
         if len(self.data.train) == 0:
             raise UsageError("USE-VALUE", "the training set gives no batch", where="--batch")
+        if self.settings.schedule == "plateau" and self.data.val is None:
+            raise UsageError("USE-VALUE", "plateau watches the monitor, and there are no validation images", where="--schedule")
         found, damage = checkpoints.read(self.folder)
         for what in damage:
             self.run.alert("RUN-FALLBACK", what)
@@ -136,6 +140,10 @@ class Loop:
             if self.settings.patience and p.worse_epochs >= self.settings.patience:
                 self.run.event("early_stop", epoch=p.epoch, best_epoch=p.best_epoch)
                 break
+            if p.stopped:
+                p.stage = len(self.plan) - 1
+                break
+        p.stopped = False
         p.stage, p.stage_epoch, p.stage_step, p.worse_epochs = p.stage + 1, 0, 0, 0
 
     @property
@@ -182,7 +190,7 @@ class Loop:
             for _ in range(phase.repeat):
                 self.update(phase.name, optimiser, placed)
         if self.average:
-            self.average.update(self.system)
+            self.average.after_step(self.system)
             p.average_steps = self.average.steps
         p.step, p.stage_step, p.batch = p.step + 1, p.stage_step + 1, p.batch + len(batches)
         p.images += sum(len(batch) for batch in batches)
@@ -195,6 +203,7 @@ class Loop:
         listening = self.progress.batch == 0 and self.progress.epoch % LISTEN_EVERY == 0
         with Recorder(self.system) if listening else nullcontext() as recorder:
             sums = self.gradients(phase, batches)
+        self.penalty.add_gradients()
         gradients = [q.grad for group in optimiser.param_groups for q in group["params"] if q.grad is not None]
         norm = float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0
         if not (math.isfinite(norm) and all(map(math.isfinite, sums.values()))):
@@ -207,6 +216,7 @@ class Loop:
         if self.settings.clip and norm > self.settings.clip:
             torch._foreach_mul_(gradients, self.settings.clip / norm)
         optimiser.step()
+        self.penalty.shrink(optimiser)
         for name, value in sums.items():
             self.progress.sums[name] = self.progress.sums.get(name, 0.0) + value
 
@@ -254,7 +264,9 @@ class Loop:
         means = p.means()
         row: dict[str, Any] = {"epoch": p.epoch + 1, "step": p.step, "stage": self.plan[p.stage][0].name, "train_loss": means.pop("loss", None)}
         row |= {f"train_{name}": value for name, value in means.items() if len(means) > 1}
+        row |= {f"penalty_{name}": value for name, value in self.penalty.values().items()}
         p.end_epoch()
+        self.average_epoch()
         better, answers = False, None
         last = p.epoch == self.all_epochs
         if self.data.val is not None and (last or p.epoch % self.settings.validate_every == 0):
@@ -272,8 +284,21 @@ class Loop:
         for alert in look_at(self.run.rows(), answers):
             self.run.alert(*alert)
         self.run.event("epoch", epochs=self.all_epochs, **row)
-        if last or time.monotonic() - self.saved > self.save_cost / SAVE_SHARE:
+        told = control.adjust(self.run, p, self.settings)
+        if told or last or time.monotonic() - self.saved > self.save_cost / SAVE_SHARE:
             self.save()
+        if told:  # only now that it is in a checkpoint
+            control.take_away(self.run.path)
+
+    def average_epoch(self) -> None:
+        """Takes the epoch's weights into the mean where that is of epochs."""
+        p = self.progress
+        if self.average and self.average.after_epoch(self.system, p.epoch / self.all_epochs):
+            with self.average.applied(self.system):
+                refresh_norms(self.system, self.data.train.epoch(p.epoch - 1), self.engine)
+                self.average.take_buffers(self.system)
+        if self.average:
+            p.average_steps = self.average.steps
 
     def watch(self) -> tuple[dict[str, Any], Mapping[Any, int], bool]:
         """Validates with the weights that would be kept."""

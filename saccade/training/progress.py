@@ -27,12 +27,15 @@ class Progress:
     best: list[float] | None = None  # the monitor and the validation loss, both so that more is better
     best_epoch: int = 0
     worse_epochs: int = 0  # validated epochs since the best one
-    factor: float = 1.0  # halved whenever the run had to go back
+    factor: float = 1.0  # of the rate: halved whenever the run had to go back, lowered on a plateau, or told from outside
     bad_steps: int = 0  # in a row, left out because they were not finite
     skipped: int = 0  # in all
     rewinds: int = 0
     rows: int = 0  # of metrics.jsonl
-    average_steps: int = 0  # of the moving average
+    average_steps: int = 0  # sets of weights in the mean
+    stopped: bool = False  # the run was told to end with this epoch
+    reductions: int = 0  # how often a plateau lowered the rate
+    reduced_at: int = 0  # `worse_epochs` when it last did
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -59,5 +62,12 @@ class Progress:
         if self.best is not None and score <= self.best:
             self.worse_epochs += 1
             return False
-        self.best, self.best_epoch, self.worse_epochs = score, self.epoch, 0
+        self.best, self.best_epoch, self.worse_epochs, self.reduced_at = score, self.epoch, 0, 0
+        return True
+
+    def plateaus(self, epochs: int, most: int) -> bool:
+        """Whether so many validated epochs brought nothing, since the best one or the last reduction; notes the reduction, `most` of them at most."""
+        if self.reductions >= most or self.worse_epochs - self.reduced_at < epochs:
+            return False
+        self.reductions, self.reduced_at = self.reductions + 1, self.worse_epochs
         return True

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions of the share of the run that is done."""
+"""Learning-rate schedules: pure functions of the share of the run that is done, and one that watches the monitor."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 
 from saccade.errors import UsageError, nearest
+
+PLATEAU, REDUCTIONS = 0.1, 3  # what a plateau multiplies the rate by, and how often at most (Krizhevsky et al. 2012, section 5)
 
 
 def cosine(done: float) -> float:
@@ -28,7 +30,25 @@ def constant(done: float) -> float:
     return 1.0
 
 
-SCHEDULES: dict[str, Callable[[float], float]] = {"cosine": cosine, "linear": linear, "steps": steps, "constant": constant}
+def plateau(done: float) -> float:
+    """The same rate until the monitor stops improving; then a tenth of it, three times at most (`plateau_epochs`, see `fit`)."""
+    return 1.0
+
+
+def hold(done: float) -> float:
+    """1 for half of the run, down to a half at three quarters, and that to the end: a rate at which averaging has something to average
+    (Izmailov et al. 2018, section 3.1 and appendix A.2, where the final rate of the residual networks is half of the first)."""
+    return 1.0 if done < 0.5 else 1 - 2 * (done - 0.5) if done < 0.75 else 0.5
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "cosine": cosine,
+    "linear": linear,
+    "steps": steps,
+    "constant": constant,
+    "plateau": plateau,
+    "hold": hold,
+}
 
 
 def rate_factor(step: int, total: int, *, schedule: str = "cosine", warmup: float = 0.0) -> float:
