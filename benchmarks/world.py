@@ -1,6 +1,7 @@
 """How fast scenes are drawn and labelled, and how that grows:  python benchmarks/world.py [--quick]
 
     rate      scenes a second of the world tabletop at 128x128 with all labels of a still image, one ray a pixel and 2x2, by one process and by two
+    edges     the share of pixels that 2x2 rays go through, and how far the picture is from one with 2x2 rays through all of them, in 8-bit steps
     pixels    milliseconds of a scene at 64, 128, 256 and 512 pixels a side
     objects   milliseconds of a scene with 2 to 32 things
     loop      casting the rays of a scene, against a plain loop that tests every solid at every pixel (the same intersections, NumPy in float32,
@@ -17,11 +18,12 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from saccade.data.world import cast
+from saccade.data.world import cast, render
 from saccade.data.world.dataset import WorldDataset, world
 from saccade.data.world.pack import Packed, pack
 
@@ -70,6 +72,31 @@ def cpu_ms(call: Callable[[int], object], scenes: int) -> float:
     return statistics.median(found) * 1e3
 
 
+def seen(packed: Packed) -> cast.Hits:
+    """What each pixel shows, as the world finds it."""
+    through = cast.rays(packed)
+    return cast.nearest(packed, cast.meet(packed, through), through)
+
+
+def edges(name: str, scenes: int) -> tuple[float, float, float]:
+    """(share of pixels looked at again, mean distance to the picture with all of them looked at, the same of one ray a pixel), without noise and JPEG."""
+    studio, found = world(name, n=scenes, size=SIDE, supersample=2).studio, []
+    for i in range(scenes):
+        told = studio.told(i)
+        scene = replace(told.scene, lens=told.scene.lens._replace(noise=0.0, jpeg=0))
+        chosen, one = render.pictures(told.sight, [scene], [(0, i)], 2)[0], render.pictures(told.sight, [scene], [(0, i)], 1)[0]
+        counted: list[int] = []
+        usual = render.uneven
+        render.uneven = lambda packed, *more, c=counted: c.append(len(usual(packed, *more))) or torch.arange(packed.rays)  # type: ignore[assignment]
+        try:
+            every = render.pictures(told.sight, [scene], [(0, i)], 2)[0].astype(int)
+        finally:
+            render.uneven = usual
+        found.append((counted[0] / SIDE**2, float(np.abs(chosen - every).mean()), float(np.abs(one - every).mean())))
+    share, away, single = np.mean(found, 0)
+    return float(share), float(away), float(single)
+
+
 def plain_loop(packed: Packed) -> np.ndarray:
     """(h, w) depth: every solid at every pixel, nothing bounded."""
     h, w = packed.size
@@ -97,6 +124,9 @@ def main() -> None:
     for supersample, wanted in ((1, 60), (2, 30)):
         rates = {processes: by_processes(supersample, processes, 20 if quick else 240) for processes in (1, 2)}
         print(f"rate     {supersample}x{supersample} rays a pixel: {rates[1]:6.1f} scenes/s by one process, {rates[2]:6.1f} by two (bar: {wanted})")
+    for name in ("tabletop", "street", "shapes", "clips"):
+        share, away, single = edges(name, few)
+        print(f"edges    {name:9} {share:5.1%} of the pixels; {away:.3f} steps away from 2x2 everywhere, one ray a pixel {single:.3f}")
     for side in (64, 128, 256, 512):
         data = world("tabletop", n=100, size=side)
         print(f"pixels   {side:4} x {side:<4} {cpu_ms(lambda i, d=data: fresh(d, i), few):8.1f} ms")
@@ -110,9 +140,9 @@ def main() -> None:
         packs = [pack([scene], (SIDE, SIDE)) for scene in scenes]
         with torch.inference_mode():
             for packed in packs[:2]:
-                ours = cast.nearest(packed, cast.meet(packed)).depth.reshape(SIDE, SIDE).numpy()
+                ours = seen(packed).depth.reshape(SIDE, SIDE).numpy()
                 assert np.isclose(ours, plain_loop(packed), rtol=1e-4).mean() > 0.999
-            fast = cpu_ms(lambda i, p=packs: cast.nearest(p[i], cast.meet(p[i])), few)
+            fast = cpu_ms(lambda i, p=packs: seen(p[i]), few)
             slow = cpu_ms(lambda i, p=packs: plain_loop(p[i]), few)
         solids = statistics.mean(packed.pixel.shape[1] for packed in packs)
         print(f"loop     {objects:3} things, {solids:5.1f} solids: bounded {fast:6.1f} ms, plain {slow:7.1f} ms, {slow / fast:5.1f} times")

@@ -240,7 +240,7 @@ def test_a_scene_without_things_has_labels_too():
     for head in ("instances", "points", "boxes3d", "graph", "regions", "full_boxes"):
         assert len(made.truth(0, head)) == 0
     assert not made.truth(0, "instances").ids.any() and not any(s.kind == PLANE for t in made.scene(0).things if not t.stuff for s in t.solids)
-    assert render.thing_map(made.told(0).sight).min() >= 0
+    assert made.told(0).view.things.min() >= 0
 
 
 def test_tracks_keep_their_number_through_a_clip():

@@ -6,11 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saccade.data.world import cast, facts, render
+from saccade.data.world import cast, facts, picture, render
 from saccade.data.world.dataset import Studio, world
-from saccade.data.world.pack import pack
+from saccade.data.world.edges import STEP, uneven
+from saccade.data.world.pack import THIN, pack
 from saccade.data.world.recipe import Recipe
 from saccade.data.world.scene import Camera, Scene, Solid, Thing, turn_x, turn_y, turn_z
+from saccade.data.world.shade import light_of, lighting
 from saccade.data.world.solids import BOX, CAPSULE, CONE, CYLINDER, ELLIPSOID, KINDS, reach
 from saccade.data.world.table import WORLDS
 from tests.support.slow_rays import enters, first, normal_at, outside, ray
@@ -62,7 +64,8 @@ def test_every_solid_is_met_where_the_slow_definition_says(kind, seed):
     distance = float(solid.centre[1])
     scene = Scene("one", [Thing("thing", [solid], solid.centre)], [], (), Camera((0.0, 0.0, 0.0), focal=0.35 * distance))
     packed = pack([scene], (16, 16))
-    hits = cast.nearest(packed, cast.meet(packed))
+    through = cast.rays(packed)
+    hits = cast.nearest(packed, cast.meet(packed, through), through)
     depth = hits.depth.reshape(16, 16).numpy()
     for y in range(1, 16, 3):
         for x in range(1, 16, 3):
@@ -110,7 +113,8 @@ def test_shadows_are_where_something_is_between_the_point_and_the_light(name):
         told = made.told(index)
         scene, points, packed = told.scene, told.sight.points, told.sight.packed
         axes, place = scene.camera.axes(), np.asarray(scene.camera.place)
-        for light in [light for light in scene.lights if light.shadow][:2]:
+        lamps = lighting([scene]).lamps
+        for slot, light in [(slot, light) for slot, light in enumerate(scene.lights) if light.shadow][:2]:
             p = torch.stack(points.point).double().numpy().T @ axes + place
             n = torch.stack(points.normal).double().numpy().T @ axes
             gap = np.asarray(light.at) - p if light.at is not None else np.broadcast_to(np.asarray(light.toward), p.shape)
@@ -123,7 +127,7 @@ def test_shadows_are_where_something_is_between_the_point_and_the_light(name):
                 continue
             far = None if distance is None else torch.from_numpy(distance[rows].astype(np.float32))
             dark = np.zeros(len(rows), bool)
-            dark[cast.shaded(packed, points, torch.from_numpy(rows), toward, far).numpy()] = True
+            dark[cast.shaded(packed, points, torch.from_numpy(rows), lamps[slot], toward, far).numpy()] = True
             wrong = 0
             chance = np.random.default_rng(index)
             likely = np.flatnonzero(toward_things(scene, p[rows], way[rows]))
@@ -172,16 +176,19 @@ def test_a_thing_alone_fills_its_full_box():
         told = made.told(index)
         for row, number in enumerate(told.view.listed.tolist()):
             alone = Scene("alone", [told.scene.things[number]], told.scene.materials, (), told.scene.camera)
-            seen = render.thing_map(render.look([alone], SIZE))[0] == 0
+            seen = facts.view(render.look([alone], SIZE), alone).things == 0
             y, x = np.nonzero(seen)
             assert told.view.full_boxes[row].tolist() == [x.min(), y.min(), x.max() + 1, y.max() + 1]
             assert told.view.full[row] == seen.sum()
 
 
-def test_scenes_drawn_together_are_as_when_drawn_alone():
-    made = Studio(Recipe("street", size=SIZE, seed=1))
+@pytest.mark.parametrize(("name", "weather"), [("street", "clear"), ("tabletop", "mixed")])
+def test_scenes_drawn_together_are_as_when_drawn_alone(name, weather):
+    made = Studio(Recipe(name, size=SIZE, seed=2, weather=weather))
     scenes = [made.scene(i) for i in range(4)]
-    keys = [(1, i) for i in range(4)]
+    suns = {scene.lights[0].toward is not None for scene in scenes}
+    assert len(suns) == 1 + (name == "tabletop")
+    keys = [(2, i) for i in range(4)]
     together = render.look(scenes, SIZE)
     for number, (scene, image) in enumerate(zip(scenes, render.pictures(together, scenes, keys, 2), strict=True)):
         alone = render.look([scene], SIZE)
@@ -194,3 +201,78 @@ def test_scenes_drawn_together_are_as_when_drawn_alone():
 def test_supersampling_changes_no_label():
     one, four = world("shapes", n=2, size=SIZE, seed=3), world("shapes", n=2, size=SIZE, seed=3, supersample=2)
     assert (one.truth(0)["instances"].ids == four.truth(0)["instances"].ids).all() and (one.read(0) != four.read(0)).any()
+
+
+def develop(scene: Scene, light: torch.Tensor) -> np.ndarray:
+    """Without noise and JPEG, as whole numbers that can be subtracted."""
+    h, w = light.shape[1] // SHARP[1], SHARP[1]
+    image = light.reshape(3, h, w).permute(1, 2, 0).numpy()
+    return picture.develop(np.ascontiguousarray(image), scene.lens._replace(noise=0.0, jpeg=0), (0, 0)).astype(int)
+
+
+SHARP = (64, 64)
+
+
+@pytest.mark.parametrize(("name", "most"), [("tabletop", 0.06), ("street", 0.08), ("digits", 0.05), ("clips", 0.1)])
+def test_supersampling_at_edges_is_nearly_that_of_every_pixel(name, most):
+    """The mean of four pictures, each of one ray through another place of every pixel, against rays at the edges alone."""
+    made, away, single, chosen = Studio(Recipe(name, size=SHARP, seed=2)), [], [], []
+    for index in range(4):
+        told = made.told(index)
+        packed, light = told.sight.packed, lighting([told.scene])
+        with torch.inference_mode():
+            total = torch.zeros(3, packed.rays)
+            for spot in render.grid(2):
+                through = cast.rays(packed, None, [spot])
+                hits = cast.nearest(packed, cast.meet(packed, through, None, [spot]), through)
+                total += light_of(packed, light, hits, cast.surface(packed, hits, through), through)
+            middle = light_of(packed, light, told.sight.hits, told.sight.points, told.sight.rays)
+            some = middle.clone()
+            render._again(told.sight, [told.scene], light, some, render.grid(2))
+        pixels = uneven(packed, told.sight.hits, middle, torch.tensor([told.scene.lens.exposure]))
+        assert torch.equal(some[:, pixels], (total / 4)[:, pixels])
+        rest = np.setdiff1d(np.arange(packed.rays), pixels.numpy())
+        assert torch.equal(some[:, rest], middle[:, rest])
+        full = develop(told.scene, total / 4)
+        away.append(np.abs(develop(told.scene, some) - full).mean())
+        single.append(np.abs(develop(told.scene, middle) - full).mean())
+        chosen.append(len(pixels) / packed.rays)
+    assert np.mean(away) < most < 0.1 * np.mean(single) and np.mean(chosen) < 0.6
+
+
+def test_uneven_pixels_are_those_of_the_definition():
+    told = Studio(Recipe("street", size=SIZE, seed=4)).told(0)
+    packed, light = told.sight.packed, lighting([told.scene])
+    with torch.inference_mode():
+        middle = light_of(packed, light, told.sight.hits, told.sight.points, told.sight.rays)
+    h, w = SIZE
+    exposed = middle.double().clamp(min=0) * told.scene.lens.exposure
+    tone, solid = (255 * torch.sqrt(exposed / (1 + exposed))).reshape(3, h, w).numpy(), told.sight.hits.solid.reshape(h, w).numpy()
+    expected = np.zeros((h, w), bool)
+    for y in range(h):
+        for x in range(w):
+            for v, u in [(v, u) for v in (y - 1, y, y + 1) for u in (x - 1, x, x + 1) if 0 <= v < h and 0 <= u < w]:
+                beside = abs(v - y) + abs(u - x) == 1
+                expected[y, x] |= solid[v, u] != solid[y, x] or (beside and np.abs(tone[:, v, u] - tone[:, y, x]).max() > STEP)
+    solids = [solid for thing in told.scene.things for solid in thing.solids]
+    thin = 0
+    for place, row in enumerate(packed.row.tolist()):
+        solid_ = solids[row]
+        size = np.sort([solid_.size[0], solid_.size[1] if solid_.kind in (ELLIPSOID, BOX) else solid_.size[0], solid_.size[2]])
+        depth = (solid_.centre - np.asarray(told.scene.camera.place)) @ told.scene.camera.axes()[2]
+        narrow = solid_.kind < 5 and depth > 0 and 2 * size[1] * told.scene.camera.focal * w / depth < THIN
+        assert packed.thin[place] == narrow or solid_.kind == CAPSULE
+        x0, y0, x1, y1 = packed.bounds[place] if packed.thin[place] else (0, 0, 0, 0)
+        expected[y0:y1, x0:x1] = True
+        thin += bool(packed.thin[place])
+    found = np.zeros(h * w, bool)
+    found[uneven(packed, told.sight.hits, middle, torch.tensor([told.scene.lens.exposure])).numpy()] = True
+    assert thin > 3 and 0.1 < found.mean() < 0.95
+    assert (found.reshape(h, w) == expected).all()
+
+
+def test_supersampling_does_not_depend_on_how_many_rays_are_followed_at_once(monkeypatch):
+    told = Studio(Recipe("tabletop", size=SIZE, seed=1)).told(0)
+    expected = render.pictures(told.sight, [told.scene], [(1, 0)], 3)[0]
+    monkeypatch.setattr(render, "RAYS", 500)
+    np.testing.assert_array_equal(render.pictures(told.sight, [told.scene], [(1, 0)], 3)[0], expected)

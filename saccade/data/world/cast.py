@@ -25,8 +25,18 @@ _NONE = (((3 << _FLOAT) | 0x4E6E6B28) << _BITS) | NOTHING  # the last level, the
 _LIFT = 1e-3  # of the distance: how far a point is lifted off its surface before it looks for the light
 
 
+SUN, LAMP = 1, 2
+"""Kinds of light, in row 7 of a column of `shade.Lighting`."""
 Spot = tuple[float, float]
 MIDDLE: Spot = (0.5, 0.5)
+
+
+class Rays(NamedTuple):
+    """R rays from the camera. x, y: (R,) float32 where they go through the image, in pixels. scene: (R,) int64, None for a single scene."""
+
+    x: Tensor
+    y: Tensor
+    scene: Tensor | None
 
 
 class Hits(NamedTuple):
@@ -38,9 +48,9 @@ class Hits(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """Pairs of a ray and a solid that meet: pixel (K,) int64 over the batch, solid (K,) int64, near and far (K,) depths."""
+    """Pairs of a ray and a solid that meet: number of the ray (K,) int64, solid (K,) int64, near and far (K,) depths."""
 
-    pixel: Tensor
+    ray: Tensor
     solid: Tensor
     near: Tensor
     far: Tensor
@@ -86,40 +96,61 @@ def _pairs(packed: Packed) -> tuple[Tensor, Tensor, Tensor, list[int]]:
     return solid, place - row * wide + left, row + top, [int(ends[first]) for first, _ in packed.spans] + [int(ends[-1])]
 
 
-def meet(packed: Packed, at: Spot = MIDDLE) -> Candidates:
-    """All pairs of a ray and a solid that meet in front of the camera, hidden or not. at: where in its pixel each ray goes through."""
+def rays(packed: Packed, pixels: Tensor | None = None, spots: Sequence[Spot] = (MIDDLE,)) -> Rays:
+    """The rays through these places of each of P pixels (P,) int64, of all without `pixels`: ray s * P + p goes through spots[s] of pixels[p]."""
     h, w = packed.size
+    if pixels is None:
+        column = torch.arange(w, device=packed.device, dtype=torch.float32).repeat(h * packed.count)
+        row = torch.arange(h, device=packed.device, dtype=torch.float32).repeat_interleave(w).repeat(packed.count)
+        scene = torch.arange(packed.count, device=packed.device).repeat_interleave(h * w) if packed.count > 1 else None
+    else:
+        scene = pixels // (h * w) if packed.count > 1 else None
+        inside = pixels if scene is None else pixels - scene * (h * w)
+        line = inside // w
+        column, row = (inside - line * w).to(torch.float32), line.to(torch.float32)
+    x, y = (torch.cat([v + at[axis] for at in spots]) for axis, v in enumerate((column, row)))
+    return Rays(x, y, None if scene is None else scene.repeat(len(spots)))
+
+
+def meet(packed: Packed, through: Rays, pixels: Tensor | None = None, spots: Sequence[Spot] = (MIDDLE,)) -> Candidates:
+    """All pairs of a ray and a solid that meet in front of the camera, hidden or not. through: `rays(packed, pixels, spots)`."""
     solid, column, row, edges = _pairs(packed)
-    table = packed.pixel.index_select(1, solid)
-    x, y = column.to(torch.float32) + at[0], row.to(torch.float32) + at[1]
-    along = [table[3 * i] * x + table[3 * i + 1] * y + table[3 * i + 2] for i in range(3)]
-    near, far = _intervals(edges, list(table[9:12]), along, list(table[12:15]))
-    kept = above(torch.minimum(far - near, near - NEAREST))
-    solid = take(solid, kept)
-    pixel = take(row * w + column, kept).to(torch.int64)
+    ray = row * packed.size[1] + column
     if packed.count > 1:
-        pixel = pixel + take(packed.scene, solid) * (h * w)
-    parts = [Candidates(pixel, solid, take(near, kept), take(far, kept)), *_everywhere(packed, at)]
+        ray = ray + take(packed.scene, solid).to(torch.int32) * (packed.size[0] * packed.size[1])
+    if pixels is not None:
+        rank = torch.full((packed.rays,), -1, dtype=torch.int32, device=packed.device)
+        ray = take(rank.scatter_(0, pixels, torch.arange(len(pixels), dtype=torch.int32, device=packed.device)), ray)
+        kept = where(ray >= 0)
+        solid, column, row, ray = (take(values, kept) for values in (solid, column, row, ray))
+        edges = np.searchsorted(kept.cpu().numpy(), edges).tolist()
+    table = packed.pixel.index_select(1, solid)
+    x, y = column.to(torch.float32), row.to(torch.float32)
+    places = [(x + at[0], y + at[1]) for at in spots]
+    along = [torch.stack([table[3 * i] * u + table[3 * i + 1] * v + table[3 * i + 2] for u, v in places]) for i in range(3)]  # (spots, pairs)
+    near, far = (depth.reshape(-1) for depth in _intervals(edges, list(table[9:12]), along, list(table[12:15])))
+    kept = above(torch.minimum(far - near, near - NEAREST))
+    each = packed.rays if pixels is None else len(pixels)
+    solid = solid.repeat(len(spots))
+    ray = torch.cat([ray.to(torch.int64) + number * each for number in range(len(spots))])
+    parts = [Candidates(take(ray, kept), take(solid, kept), take(near, kept), take(far, kept)), *_everywhere(packed, through)]
     return Candidates(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
 
 
-def _everywhere(packed: Packed, at: Spot) -> list[Candidates]:
-    """The pairs of the solids whose bounds are the whole frame, each with its numbers read once instead of once a pixel."""
-    h, w = packed.size
-    rows = np.flatnonzero(_whole(packed))
-    if not len(rows):
-        return []
-    x = (torch.arange(w, device=packed.device, dtype=torch.float32) + at[0]).repeat(h)
-    y = (torch.arange(h, device=packed.device, dtype=torch.float32) + at[1]).repeat_interleave(w)
+def _everywhere(packed: Packed, through: Rays) -> list[Candidates]:
+    """The pairs of the solids whose bounds are the whole frame, each with its numbers read once instead of once a ray."""
     found = []
-    for row in rows.tolist():
-        m = packed.pixel[:, row : row + 1]
+    for row in np.flatnonzero(_whole(packed)).tolist():
+        m, x, y = packed.pixel[:, row : row + 1], through.x, through.y
+        mine = None if through.scene is None else where(through.scene == packed.scene[row])
+        if mine is not None:
+            x, y = take(x, mine), take(y, mine)
         along = (m[0] * x + m[1] * y + m[2], m[3] * x + m[4] * y + m[5], m[6] * x + m[7] * y + m[8])
         kind = next(k for k, (_, last) in enumerate(packed.spans) if row < last)
         near, far = interval(kind, (m[9], m[10], m[11]), along, (m[12], m[13], m[14]))
         kept = above(torch.minimum(far - near, near - NEAREST))
-        pixel = kept + int(packed.scene[row]) * (h * w) if packed.count > 1 else kept
-        found.append(Candidates(pixel, torch.full_like(kept, row), take(near, kept), take(far, kept)))
+        ray = kept if mine is None else take(mine, kept)
+        found.append(Candidates(ray, torch.full_like(kept, row), take(near, kept), take(far, kept)))
     return found
 
 
@@ -131,16 +162,16 @@ def _whole(packed: Packed) -> np.ndarray:
 
 
 def _intervals(edges: Sequence[int], start: list[Tensor], along: list[Tensor], size: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Where rays are inside of solids whose kinds follow each other, kind k at places edges[k]..edges[k + 1]."""
+    """Where rays are inside of solids whose kinds follow each other, kind k at places edges[k]..edges[k + 1] of the last axis."""
     found = []
     for kind in range(len(KINDS)):
         span = slice(edges[kind], edges[kind + 1])
         if span.start < span.stop:
-            o, d, s = ((v[0][span], v[1][span], v[2][span]) for v in (start, along, size))
+            o, d, s = ((v[0][..., span], v[1][..., span], v[2][..., span]) for v in (start, along, size))
             found.append(interval(kind, o, d, s))
     if not found:
-        return start[0], start[0]
-    return torch.cat([near for near, _ in found]), torch.cat([far for _, far in found])
+        return along[0], along[0]
+    return torch.cat([near for near, _ in found], -1), torch.cat([far for _, far in found], -1)
 
 
 def _by_kind(packed: Packed, solid: Tensor) -> tuple[Tensor, list[int]]:
@@ -150,23 +181,23 @@ def _by_kind(packed: Packed, solid: Tensor) -> tuple[Tensor, list[int]]:
     return torch.cat(groups), edges.tolist()
 
 
-def nearest(packed: Packed, met: Candidates) -> Hits:
+def nearest(packed: Packed, met: Candidates, through: Rays) -> Hits:
     """The nearest of the pairs of the lowest level along each ray; of two at the same depth the solid with the lower number."""
     key = (met.near.view(torch.int32).to(torch.int64) << _BITS) | met.solid
     if bool(packed.level.any()):
         key = key | (take(packed.level, met.solid) << (_BITS + _FLOAT))
-    best = torch.full((packed.rays,), _NONE, dtype=torch.int64, device=packed.device)
-    best.scatter_reduce_(0, met.pixel, key, "amin")
+    best = torch.full((len(through.x),), _NONE, dtype=torch.int64, device=packed.device)
+    best.scatter_reduce_(0, met.ray, key, "amin")
     depth = ((best >> _BITS) & ((1 << _FLOAT) - 1)).to(torch.int32).view(torch.float32)
     solid = best & ((1 << _BITS) - 1)
     return Hits(depth, solid)
 
 
 class Surface(NamedTuple):
-    """The k rays that meet something, grouped by kind of solid. pixel, solid: (k,) int64. depth: (k,). point, normal: camera coordinates.
+    """The k rays that meet something, grouped by kind of solid. ray, solid: (k,) int64. depth: (k,). point, normal: camera coordinates.
     own: the point in the solid's own coordinates, metres. scene: (k,) int64, None for a single scene."""
 
-    pixel: Tensor
+    ray: Tensor
     solid: Tensor
     depth: Tensor
     point: Vector
@@ -175,17 +206,14 @@ class Surface(NamedTuple):
     scene: Tensor | None
 
 
-def surface(packed: Packed, hits: Hits, at: Spot = MIDDLE) -> Surface:
-    """Points and normals of what is seen by the rays that went through `at` of their pixels."""
-    h, w = packed.size
-    pixel, edges = _by_kind(packed, hits.solid)
-    solid, depth = take(hits.solid, pixel), take(hits.depth, pixel)
-    scene = pixel // (h * w) if packed.count > 1 else None
-    inside = (pixel if scene is None else pixel - scene * (h * w)).to(torch.float32)
-    row = (inside / w + 0.5 / w).floor()
+def surface(packed: Packed, hits: Hits, through: Rays) -> Surface:
+    """Points and normals of what is seen."""
+    ray, edges = _by_kind(packed, hits.solid)
+    solid, depth = take(hits.solid, ray), take(hits.depth, ray)
+    scene = None if through.scene is None else take(through.scene, ray)
     lens = packed.intrinsics[:, :1] if scene is None else packed.intrinsics.index_select(1, scene)
-    x = (inside - row * w + at[0] - lens[1]) * lens[0] * depth
-    y = (row + at[1] - lens[2]) * lens[0] * depth
+    x = (take(through.x, ray) - lens[1]) * lens[0] * depth
+    y = (take(through.y, ray) - lens[2]) * lens[0] * depth
     m = packed.matrix.index_select(1, solid)
     size = packed.pixel[12:].index_select(1, solid)
     own = [m[3 * i] * x + m[3 * i + 1] * y + m[3 * i + 2] * depth + m[9 + i] for i in range(3)]
@@ -193,7 +221,7 @@ def surface(packed: Packed, hits: Hits, at: Spot = MIDDLE) -> Surface:
     n = [m[i] * g[0] + m[3 + i] * g[1] + m[6 + i] * g[2] for i in range(3)]
     short = 1 / root(n[0] * n[0] + n[1] * n[1] + n[2] * n[2] + 1e-30)
     normal = (n[0] * short, n[1] * short, n[2] * short)
-    return Surface(pixel, solid, depth, (x, y, depth), normal, (own[0] * m[12], own[1] * m[13], own[2] * m[14]), scene)
+    return Surface(ray, solid, depth, (x, y, depth), normal, (own[0] * m[12], own[1] * m[13], own[2] * m[14]), scene)
 
 
 def _gradients(edges: Sequence[int], own: list[Tensor], size: list[Tensor]) -> list[Tensor]:
@@ -207,14 +235,15 @@ def _gradients(edges: Sequence[int], own: list[Tensor], size: list[Tensor]) -> l
     return [torch.cat(columns) for columns in zip(*found, strict=True)] if found else own
 
 
-def shaded(packed: Packed, points: Surface, rows: Tensor, toward: Vector, distance: Tensor | None) -> Tensor:
-    """Which of the points at `rows` (r,) a light does not reach, as places in `rows`. toward: unit vectors to the light, (r,) or (1,) each.
+def shaded(packed: Packed, points: Surface, rows: Tensor, lamp: Tensor, toward: Vector, distance: Tensor | None) -> Tensor:
+    """Which of the points at `rows` (r,) a light does not reach, as places in `rows`. lamp: (9, b) the light in each scene, as in `shade.Lighting`.
 
-    distance: (r,) to a lamp, None for a light that is far away. A point is lifted off its surface by a thousandth of its depth.
+    toward: unit vectors to it, (r,) or (1,) each. distance: (r,) to a lamp, None where all are far away. A point is lifted off its surface by a
+    thousandth of its depth.
     """
     lift = take(points.depth, rows) * _LIFT
     p = [take(points.point[i], rows) + take(points.normal[i], rows) * lift for i in range(3)]
-    which, thing = _near_balls(packed, p, toward, distance, None if points.scene is None else take(points.scene, rows))
+    which, thing = _near_balls(packed, p, lamp, toward, distance, None if points.scene is None else take(points.scene, rows))
     things = packed.things
     number = take(things.number, thing)
     pair = owners(number)
@@ -238,19 +267,20 @@ def shaded(packed: Packed, points: Surface, rows: Tensor, toward: Vector, distan
     return take(ray, above(dark if distance is None else torch.minimum(dark, take(distance, ray) - near)))
 
 
-def _near_balls(packed: Packed, p: list[Tensor], toward: Vector, distance: Tensor | None, scene: Tensor | None) -> tuple[Tensor, Tensor]:
+def _near_balls(packed: Packed, p: list[Tensor], lamp: Tensor, toward: Vector, distance: Tensor | None, scene: Tensor | None) -> tuple[Tensor, Tensor]:
     """Pairs (place in p, unit of `packed.things`) where the way to the light meets a ball."""
     things, which, owner = packed.things, [], []
-    balls = things.balls.cpu().numpy().astype(np.float64)
+    balls, lights = things.balls.cpu().numpy().astype(np.float64), lamp.cpu().numpy().astype(np.float64)
     for number in range(packed.count):
         here = None if scene is None else where(scene == number)
-        numbers = range(things.units[number], things.units[number + 1])
-        if not numbers or (here is not None and not len(here)):
+        numbers, kind, vector = range(things.units[number], things.units[number + 1]), int(lights[7, number]), lights[3:6, number]
+        if not numbers or not kind or not lights[8, number] or (here is not None and not len(here)):
             continue
         q = p if here is None else [take(v, here) for v in p]
-        d = [v if len(v) == 1 or here is None else take(v, here) for v in toward]
-        reach = None if distance is None else (distance if here is None else take(distance, here))
-        meets = _parallel(q, d) if reach is None else _spreading(q, d, reach)
+        if kind == SUN or distance is None:
+            meets = _parallel(q, vector)
+        else:
+            meets = _spreading([v if here is None else take(v, here) for v in toward], distance if here is None else take(distance, here), vector)
         for thing in numbers:
             found = above(meets(balls[:, thing]))
             which.append(found if here is None else take(here, found))
@@ -264,9 +294,8 @@ Meets = Callable[[np.ndarray], Tensor]
 """A ball x, y, z, radius -> numbers above 0 where it is met (and perhaps where it is nearly met)."""
 
 
-def _parallel(q: list[Tensor], d: list[Tensor]) -> Meets:
+def _parallel(q: list[Tensor], way: np.ndarray) -> Meets:
     """Parallel light, seen along its direction: a ball is a disc, and before a point or not."""
-    way = np.array([float(v[0]) for v in d])
     first = np.cross(way, (1.0, 0.0, 0.0) if abs(way[0]) < 0.7 else (0.0, 1.0, 0.0))
     first = first / np.sqrt((first * first).sum())
     flat = np.stack([first, np.cross(way, first)])
@@ -280,13 +309,12 @@ def _parallel(q: list[Tensor], d: list[Tensor]) -> Meets:
     return meets
 
 
-def _spreading(q: list[Tensor], d: list[Tensor], distance: Tensor) -> Meets:
+def _spreading(d: list[Tensor], distance: Tensor, lamp: np.ndarray) -> Meets:
     """Light from a lamp: a ball is a cone of directions, and nearer than a point or not."""
-    lamp = [float(q[i][0] + d[i][0] * distance[0]) for i in range(3)]
 
     def meets(ball: np.ndarray) -> Tensor:
         v, radius = ball[:3] - lamp, float(ball[3]) * 1.001 + 1e-4
-        rim = float((v * v).sum()) - radius * radius
+        rim = float((v * v).sum()) * (1 - 2e-6) - radius * radius  # a little wider, for directions are rounded
         if rim <= 0:
             return torch.ones_like(distance)
         along = d[0] * float(-v[0]) + d[1] * float(-v[1]) + d[2] * float(-v[2])

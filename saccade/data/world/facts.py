@@ -57,7 +57,7 @@ def view(sight: Sight, scene: Scene, number: int = 0) -> View:
     depth = sight.hits.depth.cpu().numpy()[pixels].astype(np.float32)
     depth[empty] = np.nan
     normals = np.full((3, h * w), np.nan, np.float32)
-    at = sight.points.pixel.cpu().numpy() - pixels.start
+    at = sight.points.ray.cpu().numpy() - pixels.start
     mine = slice(None) if packed.count == 1 else (at >= 0) & (at < h * w)
     for axis in range(3):
         normals[axis, at[mine]] = sight.points.normal[axis].cpu().numpy()[mine]
@@ -101,7 +101,7 @@ def _tight(masks: np.ndarray) -> np.ndarray:
 
 def _covered(sight: Sight, listed: np.ndarray, owner: np.ndarray, pixels: slice, size: tuple[int, int]) -> np.ndarray:
     """(m, h, w) bool: where each listed thing would be seen if it were alone."""
-    met_solid, met_pixel = sight.met.solid.cpu().numpy(), sight.met.pixel.cpu().numpy() - pixels.start
+    met_solid, met_pixel = sight.met.solid.cpu().numpy(), sight.met.ray.cpu().numpy() - pixels.start
     rank = np.full(max(int(owner.max(initial=0)) + 2, 1), -1)
     rank[listed] = np.arange(len(listed))
     row = rank[np.where((owner >= 0) & (owner < len(rank) - 1), owner, -1)][met_solid]

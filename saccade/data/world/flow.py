@@ -17,7 +17,7 @@ def flow(sight: Sight, now: Scene, after: Scene, number: int = 0) -> np.ndarray:
     """
     h, w = sight.packed.size
     points = sight.points
-    pixel, solid = points.pixel.cpu().numpy(), points.solid.cpu().numpy()
+    pixel, solid = points.ray.cpu().numpy(), points.solid.cpu().numpy()
     first = number * h * w
     mine = np.flatnonzero((pixel >= first) & (pixel < first + h * w))
     owner = sight.packed.scene.cpu().numpy()

@@ -15,6 +15,8 @@ from saccade.data.world.solids import CAPSULE, CONE, CYLINDER, ELLIPSOID, KINDS,
 GRID = 2.0**20
 """Poses are rounded to 1 / GRID, so that the last digit of a machine's sine cannot change an image."""
 NEAREST = 1e-3
+THIN = 1.5
+"""Pixels: what is narrower may pass between the middles of pixels."""
 _SIGNS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=np.float64)
 
 
@@ -24,7 +26,8 @@ class Packed:
 
     spans: first and last row of each kind. pixel: (15, n) float32: rows 0-8 the matrix from (x, y, 1) in pixels to the ray in the solid's
     own coordinates, row by row; 9-11 the camera there; 12-14 its size. matrix: (15, n): rows 0-8 camera -> own vectors, 9-11 as before, 12-14 metres of an
-    own unit. bounds: (n, 4) int64 x0 y0 x1 y1 in pixels, the rays that may meet it. scene, thing, material: (n,) int64 over the batch.
+    own unit. bounds: (n, 4) int64 x0 y0 x1 y1 in pixels, the rays that may meet it. thin: (n,) whether it is a rod or a speck that may pass between
+    the middles of pixels. scene, thing, material: (n,) int64 over the batch.
     """
 
     count: int
@@ -33,6 +36,7 @@ class Packed:
     pixel: Tensor
     matrix: Tensor
     bounds: np.ndarray
+    thin: np.ndarray
     scene: Tensor
     thing: Tensor
     material: Tensor
@@ -104,6 +108,7 @@ def pack(scenes: Sequence[Scene], size: tuple[int, int], device: torch.device | 
         pixel=moved(pixel),
         matrix=moved(own),
         bounds=column("bounds"),
+        thin=column("thin"),
         scene=moved(np.repeat(np.arange(len(scenes)), [len(p["kind"]) for p in parts])[order]),
         thing=moved(owner),
         material=moved(column("material", materials)),
@@ -152,6 +157,7 @@ def _solids(scene: Scene, size: tuple[int, int]) -> dict[str, np.ndarray]:
         "unit": unit,
         "inverse": np.broadcast_to(np.linalg.inv(scene.camera.pixels(size)), (len(kind), 3, 3)),
         "bounds": _bounds(corners, kind, scene.camera.pixels(size), size),
+        "thin": (kind != PLANE) & (2 * np.sort(reach, 1)[:, 1] * scene.camera.focal * size[1] < THIN * np.maximum(middle[:, 2], NEAREST)),
         "ball": np.concatenate([middle, radius[:, None]], 1),
         "level": np.array([scene.things[number].level for _, number in listed], dtype=np.int64),
         "thing": np.array([number for _, number in listed]),

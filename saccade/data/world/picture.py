@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saccade.data.world.cast import Candidates, take
+from saccade.data.world.cast import Candidates, Rays, take
 from saccade.data.world.chance import NOISE, Chance, generator
 from saccade.data.world.pack import Packed
 from saccade.data.world.scene import Camera, Lens
@@ -19,18 +19,18 @@ _FIXED = 2.0**24
 _STEPS = 4096
 
 
-def thickness(packed: Packed, met: Candidates) -> Tensor:
-    """(3, rays) sums over all solids along each ray: metres inside times the density of each channel (a material's colour times its glow,
+def thickness(packed: Packed, met: Candidates, through: Rays) -> Tensor:
+    """(3, R) sums over all solids along each ray: metres inside times the density of each channel (a material's colour times its glow,
     below 0 for what is thinner than its surroundings).
 
     The sums are of whole numbers, so that they do not depend on the order of the solids.
     """
-    total = torch.zeros(3, packed.rays, dtype=torch.int64, device=packed.device)
+    total = torch.zeros(3, len(through.x), dtype=torch.int64, device=packed.device)
     length = met.far.clamp(max=1e3) - met.near
     material = take(packed.material, met.solid)
     for c in range(3):
         part = length * take(packed.materials[c] * packed.materials[9], material)
-        total[c].index_add_(0, met.pixel, (part * _FIXED).round().to(torch.int64))
+        total[c].index_add_(0, met.ray, (part * _FIXED).round().to(torch.int64))
     return total.clamp(min=0).to(torch.float32) / _FIXED
 
 

@@ -15,7 +15,7 @@ from saccade.data.world.worlds.knobs import DIFFICULTIES, Knobs
 from saccade.data.world.worlds.world import World
 from saccade.errors import UsageError, nearest
 
-VERSION = 1
+VERSION = 2
 """Changes when the same recipe gives other bytes."""
 SCHEME = "world:"
 ALIASES: Mapping[str, str] = {"masks": "instances", "segmentation": "map", "class": "label", "captions": "caption", "count": "number", "relations": "graph"}

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from saccade.data.world.cast import MIDDLE, Hits, Spot, Surface, above, shaded, take, where
+from saccade.data.world.cast import LAMP, SUN, Hits, Rays, Surface, above, shaded, take, where
 from saccade.data.world.pack import Packed, rounded
 from saccade.data.world.scene import Scene
 from saccade.data.world.solids import Vector, dot, root
 from saccade.data.world.textures import mixture, noise
-
-SUN, LAMP = 1, 2
 
 
 class Lighting(NamedTuple):
@@ -104,7 +102,8 @@ def _add(packed: Packed, points: Surface, lamp: Tensor, albedo: list[Tensor], gl
         far = (held[7] == SUN).to(torch.float32)
         gap = [held[3 + i] - points.point[i] * (1 - far) for i in range(3)]
         distance = root(dot((gap[0], gap[1], gap[2]), (gap[0], gap[1], gap[2])))
-        toward = (gap[0] / distance, gap[1] / distance, gap[2] / distance)
+        length = distance * (1 - far) + far  # the direction to a sun is a unit vector as it stands
+        toward = (gap[0] / length, gap[1] / length, gap[2] / length)
         spent = 1 + (distance / held[6]) * (distance / held[6])
         strength = strength * (far + (1 - far) / (spent * spent))
         distance = distance + far * 1e9
@@ -113,7 +112,7 @@ def _add(packed: Packed, points: Surface, lamp: Tensor, albedo: list[Tensor], gl
     open_ = torch.zeros_like(points.depth).scatter_(0, rows, 1.0)
     if bool((lamp[8] > 0).any()):
         at = tuple(v if len(v) == 1 else take(v, rows) for v in toward)
-        dark = shaded(packed, points, rows, (at[0], at[1], at[2]), None if distance is None else take(distance, rows))
+        dark = shaded(packed, points, rows, lamp, (at[0], at[1], at[2]), None if distance is None else take(distance, rows))
         open_.scatter_(0, take(rows, dark), 0.0)
     received = open_ * strength
     half = [toward[i] - points.point[i] * short for i in range(3)]
@@ -127,14 +126,11 @@ def _add(packed: Packed, points: Surface, lamp: Tensor, albedo: list[Tensor], gl
         colour[c] = colour[c] + (albedo[c] * diffuse + bright) * held[c]
 
 
-def sky(packed: Packed, light: Lighting, pixel: Tensor, at: Spot = MIDDLE) -> list[Tensor]:
-    """Linear red, green and blue of the rays that meet nothing: from the horizon's colour to the zenith's, with clouds and the fog before it."""
-    h, w = packed.size
-    scene = pixel // (h * w) if packed.count > 1 else None
-    inside = (pixel if scene is None else pixel - scene * (h * w)).to(torch.float32)
-    row = (inside / w + 0.5 / w).floor()
+def sky(packed: Packed, light: Lighting, through: Rays, chosen: Tensor) -> list[Tensor]:
+    """Linear red, green and blue of the chosen rays, which meet nothing: from the horizon's colour to the zenith's, with clouds and the fog before it."""
+    scene = None if through.scene is None else take(through.scene, chosen)
     lens = _columns(packed.intrinsics, scene)
-    x, y = (inside - row * w + at[0] - lens[1]) * lens[0], (row + at[1] - lens[2]) * lens[0]
+    x, y = (take(through.x, chosen) - lens[1]) * lens[0], (take(through.y, chosen) - lens[2]) * lens[0]
     axes, air = _columns(packed.axes, scene), _columns(light.air, scene)
     ray = [axes[i] * x + axes[3 + i] * y + axes[6 + i] for i in range(3)]
     height = (ray[2] / root(ray[0] * ray[0] + ray[1] * ray[1] + ray[2] * ray[2])).clamp(min=0)
@@ -150,17 +146,14 @@ def sky(packed: Packed, light: Lighting, pixel: Tensor, at: Spot = MIDDLE) -> li
     return [colour[c] * clear + air[13 + c] * (1 - clear) for c in range(3)]
 
 
-Tracer = Callable[[Spot], Hits]
-
-
-def light_of(packed: Packed, light: Lighting, hits: Hits, points: Surface, at: Spot = MIDDLE) -> Tensor:
-    """(3, rays) linear colours of one ray a pixel."""
-    image = torch.zeros(3, packed.rays, device=packed.device)
+def light_of(packed: Packed, light: Lighting, hits: Hits, points: Surface, through: Rays) -> Tensor:
+    """(3, R) linear colours of rays."""
+    image = torch.zeros(3, len(through.x), device=packed.device)
     colours = shade(packed, light, points)
     empty = where(hits.depth >= 1e9)
-    above_all = sky(packed, light, empty, at) if len(empty) else None
+    above_all = sky(packed, light, through, empty) if len(empty) else None
     for c in range(3):
-        image[c].scatter_(0, points.pixel, colours[c])
+        image[c].scatter_(0, points.ray, colours[c])
         if above_all is not None:
             image[c].scatter_(0, empty, above_all[c])
     return image
