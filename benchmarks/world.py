@@ -7,7 +7,8 @@
     loop      casting the rays of a scene, against a plain loop that tests every solid at every pixel (the same intersections, NumPy in float32,
               no bounds), in turn and in the same process
 
-One thread a process. Milliseconds are CPU time, medians over scenes; rates are by the clock, beside whatever else the machine does (its load is printed).
+One thread a process. Milliseconds are CPU time, medians over scenes; rates are by the clock, beside whatever else the machine does
+(its load is printed), and by the CPU time of the processes.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from saccade.data.world import cast, render
+from saccade.data.world import cast, edges, render
 from saccade.data.world.dataset import WorldDataset, world
 from saccade.data.world.pack import Packed, pack
+from saccade.data.world.shade import light_of, lighting
 
 SIDE = 128
 
@@ -36,27 +38,28 @@ def one(data: WorldDataset, i: int) -> None:
     data.truth(i)
 
 
-def rate(job: tuple[int, int, int]) -> int:
-    """Draws n scenes from a first one on. job: supersample, first, n."""
+def rate(job: tuple[int, int, int]) -> float:
+    """Draws n scenes from a first one on; the seconds of CPU that it took. job: supersample, first, n."""
     torch.set_num_threads(1)
     supersample, first, n = job
     data = world("tabletop", n=first + n, size=SIDE, supersample=supersample)
+    began = time.process_time()
     for i in range(first, first + n):
         one(data, i)
-    return n
+    return time.process_time() - began
 
 
 def warm(_: int) -> None:
     rate((1, 0, 2))
 
 
-def by_processes(supersample: int, processes: int, n: int) -> float:
-    """Scenes a second by the clock, after the processes have started and drawn their first."""
+def by_processes(supersample: int, processes: int, n: int) -> tuple[float, float]:
+    """(scenes a second by the clock, scenes a second of CPU), after the processes have started and drawn their first."""
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         pool.map(warm, range(processes), chunksize=1)
         began = time.perf_counter()
-        done = sum(pool.imap_unordered(rate, [(supersample, 10 * k, 10) for k in range(n // 10)]))
-        return done / (time.perf_counter() - began)
+        cpu = sum(pool.imap_unordered(rate, [(supersample, 10 * k, 10) for k in range(n // 10)]))
+        return n / (time.perf_counter() - began), n / cpu
 
 
 def cpu_ms(call: Callable[[int], object], scenes: int) -> float:
@@ -78,23 +81,24 @@ def seen(packed: Packed) -> cast.Hits:
     return cast.nearest(packed, cast.meet(packed, through), through)
 
 
-def edges(name: str, scenes: int) -> tuple[float, float, float]:
+def at_edges(name: str, scenes: int) -> tuple[float, float, float]:
     """(share of pixels looked at again, mean distance to the picture with all of them looked at, the same of one ray a pixel), without noise and JPEG."""
     studio, found = world(name, n=scenes, size=SIDE, supersample=2).studio, []
     for i in range(scenes):
         told = studio.told(i)
         scene = replace(told.scene, lens=told.scene.lens._replace(noise=0.0, jpeg=0))
-        chosen, one = render.pictures(told.sight, [scene], [(0, i)], 2)[0], render.pictures(told.sight, [scene], [(0, i)], 1)[0]
-        counted: list[int] = []
-        usual = render.uneven
-        render.uneven = lambda packed, *more, c=counted: c.append(len(usual(packed, *more))) or torch.arange(packed.rays)  # type: ignore[assignment]
+        one, chosen = (render.pictures(told.sight, [scene], [(0, i)], rays)[0].astype(int) for rays in (1, 2))
+        usual, edges.STEP = edges.STEP, -1.0  # every pixel differs by more than that from its neighbours
         try:
             every = render.pictures(told.sight, [scene], [(0, i)], 2)[0].astype(int)
         finally:
-            render.uneven = usual
-        found.append((counted[0] / SIDE**2, float(np.abs(chosen - every).mean()), float(np.abs(one - every).mean())))
-    share, away, single = np.mean(found, 0)
-    return float(share), float(away), float(single)
+            edges.STEP = usual
+        with torch.inference_mode():
+            light = light_of(told.sight.packed, lighting([scene]), told.sight.hits, told.sight.points, told.sight.rays)
+            share = len(edges.uneven(told.sight.packed, told.sight.hits, light, torch.tensor([scene.lens.exposure]))) / SIDE**2
+        found.append((share, float(np.abs(chosen - every).mean()), float(np.abs(one - every).mean())))
+    share, away, single = np.mean(found, 0).tolist()
+    return share, away, single
 
 
 def plain_loop(packed: Packed) -> np.ndarray:
@@ -123,9 +127,10 @@ def main() -> None:
     few = 3 if quick else 12
     for supersample, wanted in ((1, 60), (2, 30)):
         rates = {processes: by_processes(supersample, processes, 20 if quick else 240) for processes in (1, 2)}
-        print(f"rate     {supersample}x{supersample} rays a pixel: {rates[1]:6.1f} scenes/s by one process, {rates[2]:6.1f} by two (bar: {wanted})")
+        clock = f"{rates[1][0]:6.1f} scenes/s by one process, {rates[2][0]:6.1f} by two (bar: {wanted})"
+        print(f"rate     {supersample}x{supersample} rays a pixel: {clock}; in a second of CPU {rates[1][1]:5.1f} and {rates[2][1]:5.1f}", flush=True)
     for name in ("tabletop", "street", "shapes", "clips"):
-        share, away, single = edges(name, few)
+        share, away, single = at_edges(name, few)
         print(f"edges    {name:9} {share:5.1%} of the pixels; {away:.3f} steps away from 2x2 everywhere, one ray a pixel {single:.3f}")
     for side in (64, 128, 256, 512):
         data = world("tabletop", n=100, size=side)
