@@ -22,8 +22,9 @@ Method = Literal["auto", "sweep", "scan"]
 class Chain:
     """The scores of N chains of up to T variables with K states each.
 
-    unary: (N, T, K) float; pairwise: (K, K), (T-1, K, K), (N, 1, K, K) or (N, T-1, K, K), rows the earlier state; lengths: (N,) int64
-    in 0..T, all T where not given. -inf forbids a state or a step. What lies behind a length is never looked at.
+    unary: (N, T, K) float; pairwise: (K, K), (T-1, K, K), (G, 1, K, K) or (G, T-1, K, K), rows the earlier state, the N chains being G
+    groups of equal size one behind another (G = 1: the same for all, G = N: each its own); lengths: (N,) int64 in 0..T, all T where
+    not given. -inf forbids a state or a step. What lies behind a length is never looked at.
     Raises ValueError for other shapes and types, and for lengths out of range.
     """
 
@@ -36,9 +37,10 @@ class Chain:
             raise ValueError(f"unary must be (N, T, K) of floats with K of 1 or more, got {tuple(self.unary.shape)} {self.unary.dtype}")
         n, t, k = self.unary.shape
         steps = max(t - 1, 0)
-        allowed = {(k, k), (steps, k, k), (1, steps, k, k), (n, 1, k, k), (n, steps, k, k), (1, 1, k, k)}
-        if tuple(self.pairwise.shape) not in allowed:
-            shapes = f"({k}, {k}), ({steps}, {k}, {k}), ({n}, 1, {k}, {k}) or ({n}, {steps}, {k}, {k})"
+        groups, many = (self.pairwise.shape[0], self.pairwise.shape[1]) if self.pairwise.ndim == 4 else (1, steps)
+        fits = self.pairwise.shape[-2:] == (k, k) and many in (1, steps) and (n % groups == 0 if groups else n == 0)
+        if not fits or (self.pairwise.ndim == 3 and self.pairwise.shape[0] != steps) or self.pairwise.ndim not in (2, 3, 4):
+            shapes = f"({k}, {k}), ({steps}, {k}, {k}), (G, 1, {k}, {k}) or (G, {steps}, {k}, {k}) with G groups of equal size"
             raise ValueError(f"pairwise must be {shapes} for unary {(n, t, k)}, got {tuple(self.pairwise.shape)}")
         if self.pairwise.dtype != self.unary.dtype:
             raise ValueError(f"unary is {self.unary.dtype} and pairwise {self.pairwise.dtype}; they must be of one type")
@@ -55,10 +57,18 @@ class Chain:
         return torch.arange(self.unary.shape[1], device=self.unary.device) < self.lengths[:, None]
 
     @property
+    def grouped(self) -> Tensor:
+        """The pairwise scores with four axes: (G, 1 or T-1, K, K)."""
+        return _grouped(self.pairwise)
+
+    @property
     def matrices(self) -> Tensor:
-        """The pairwise scores with four axes: (1 or N, 1 or T-1, K, K)."""
-        k = self.unary.shape[2]
-        return self.pairwise.reshape(1, -1, k, k) if self.pairwise.ndim < 4 else self.pairwise
+        """The same for each chain: (1 or N, 1 or T-1, K, K)."""
+        return chain_messages.for_each(self.grouped, len(self.unary))
+
+
+def _grouped(pairwise: Tensor) -> Tensor:
+    return pairwise if pairwise.ndim == 4 else pairwise.reshape(1, -1, *pairwise.shape[-2:])
 
 
 def with_ends(unary: Tensor, lengths: Tensor | None, start: Tensor | None = None, end: Tensor | None = None) -> Tensor:
@@ -131,12 +141,15 @@ def edge_marginals(chain: Chain, *, method: Method = "auto") -> Tensor:
 
 
 class Counts(NamedTuple):
-    """Expected counts of a chain. start, end: (N, K) of the first and last state; states: (N, K) over all positions; transitions: (N, K, K)."""
+    """Expected counts of a chain. start, end: (N, K) of the first and last state; states: (N, K) over all positions; transitions: (N, K, K);
+    nodes: (N, T, K) the marginals that they are sums of; log_partition: (N,)."""
 
     start: Tensor
     end: Tensor
     states: Tensor
     transitions: Tensor
+    nodes: Tensor
+    log_partition: Tensor
 
 
 def expected_counts(chain: Chain, *, method: Method = "auto") -> Counts:
@@ -145,7 +158,7 @@ def expected_counts(chain: Chain, *, method: Method = "auto") -> Counts:
     nodes = chain_messages.nodes(messages)
     last = (chain.lengths - 1).clamp_min(0)[:, None, None].expand(-1, 1, nodes.shape[2])
     start, end = (nodes[:, 0], nodes.gather(1, last)[:, 0]) if nodes.shape[1] else (nodes.sum(1), nodes.sum(1))
-    return Counts(start, end, nodes.sum(1), chain_messages.transition_counts(messages))
+    return Counts(start, end, nodes.sum(1), chain_messages.transition_counts(messages), nodes, messages.log_partition)
 
 
 def entropy(chain: Chain, *, method: Method = "auto") -> Tensor:
@@ -168,7 +181,7 @@ def _weighted(weights: Tensor, scores: Tensor) -> Tensor:
 
 def _messages(chain: Chain, method: Method) -> Messages:
     wanted = torch.is_grad_enabled() and (chain.unary.requires_grad or chain.pairwise.requires_grad)
-    return chain_messages.messages(chain.unary, chain.matrices, chain.lengths, method, differentiable=wanted)
+    return chain_messages.messages(chain.unary, chain.grouped, chain.lengths, method, differentiable=wanted)
 
 
 class _LogPartition(torch.autograd.Function):
@@ -176,10 +189,8 @@ class _LogPartition(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, unary: Tensor, pairwise: Tensor, lengths: Tensor, method: Method) -> Tensor:
-        k = unary.shape[2]
-        matrices = pairwise.reshape(1, -1, k, k) if pairwise.ndim < 4 else pairwise
         wanted = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
-        found = chain_messages.messages(unary, matrices, lengths, method, both=wanted)
+        found = chain_messages.messages(unary, _grouped(pairwise), lengths, method, both=wanted)
         ctx.save_for_backward(unary, pairwise)
         ctx.lengths, ctx.method = lengths, method
         ctx.found = found._replace(log_partition=found.log_partition.detach()) if wanted else None  # the answer itself would hold its own graph
@@ -190,9 +201,8 @@ class _LogPartition(torch.autograd.Function):
         unary, pairwise = ctx.saved_tensors  # type: ignore[attr-defined]
         found: Messages = ctx.found  # type: ignore[attr-defined]
         if torch.is_grad_enabled():  # a gradient of the gradient is wanted: through ordinary operations
-            matrices = pairwise.reshape(1, -1, *pairwise.shape[-2:]) if pairwise.ndim < 4 else pairwise
-            found = chain_messages.messages(unary, matrices, ctx.lengths, ctx.method, differentiable=True)  # type: ignore[attr-defined]
+            found = chain_messages.messages(unary, _grouped(pairwise), ctx.lengths, ctx.method, differentiable=True)  # type: ignore[attr-defined]
         weights = grads[0]
         by_unary = chain_messages.nodes(found) * weights[:, None, None]
-        by_pairwise = chain_messages.pairwise_gradient(found, weights).reshape(pairwise.shape)
+        by_pairwise = chain_messages.pairwise_gradient(found, weights, len(_grouped(pairwise))).reshape(pairwise.shape)
         return by_unary.to(unary.dtype), by_pairwise.to(pairwise.dtype), None, None

@@ -30,7 +30,7 @@ class Messages(NamedTuple):
     """What the recursion leaves, steps first. Each row sums to 1; with logs, its logarithms' exponentials do.
 
     before: (T, N, K) proportional to p of all up to t; from_here: (T, N, K) of all from t on; after: (T, N, K) of all behind t.
-    matrices: (1 or N, 1 or T-1, K, K) as used, exponentials or logs. log_partition: (N,).
+    matrices: (G, 1 or T-1, K, K) as used, exponentials or logs. log_partition: (N,).
     """
 
     before: Tensor
@@ -62,6 +62,12 @@ def messages(unary: Tensor, matrices: Tensor, lengths: Tensor, method: Method, *
         return _scaled(unary.to(kind), matrices.to(kind), lengths, scanned, both)
 
 
+def for_each(matrices: Tensor, n: int) -> Tensor:
+    """(G, ...) of G groups -> (1 or N, ...) of N chains."""
+    groups = len(matrices)
+    return matrices if groups in (1, n) else matrices.repeat_interleave(n // groups, 0)
+
+
 def _safe_type(dtype: torch.dtype, matrices: Tensor) -> torch.dtype | None:
     """The type in which scaled products of these matrices lose nothing; None where there is none."""
     spread = float((matrices.amax((2, 3)) - matrices.amin((2, 3))).max())
@@ -81,9 +87,9 @@ def _scaled(unary: Tensor, matrices: Tensor, lengths: Tensor, scanned: bool, bot
     weights = torch.sub(scores, most).exp_()  # (T, N, K), at most 1
     offset = torch.where(valid, most[..., 0], 0).sum(0, dtype=torch.float64)
     if steps > 1:
-        offset = offset + torch.where(valid[1:], peaks[..., 0, 0].T, 0).sum(0, dtype=torch.float64)
+        offset = offset + torch.where(valid[1:], for_each(peaks[..., 0, 0], len(lengths)).T, 0).sum(0, dtype=torch.float64)
     if scanned:
-        before, from_here, log_sum = chain_scan.messages(weights, factors, lengths, logs=False)
+        before, from_here, log_sum = chain_scan.messages(weights, for_each(factors, len(lengths)), lengths, logs=False)
     else:
         before, from_here, log_sum = _scaled_sweep(weights, factors, lengths, both)
     total = torch.where(lengths > 0, log_sum + offset, 0).to(unary.dtype)
@@ -91,15 +97,14 @@ def _scaled(unary: Tensor, matrices: Tensor, lengths: Tensor, scanned: bool, bot
     if both:
         after = torch.ones_like(from_here)
         if steps > 1:
-            shared = factors.shape[:2] == (1, 1)
-            torch.matmul(from_here[1:], factors[0, 0].T, out=after[:-1]) if shared else after[:-1].copy_(_backwards(from_here[1:], factors))
+            torch.matmul(_in_groups(from_here[1:], factors), factors.transpose(0, 1).transpose(2, 3), out=_in_groups(after[:-1], factors))
         after.masked_fill_((place >= lengths - 1)[..., None], 1.0)
     return Messages(before, from_here, after, factors, lengths, False, total)
 
 
-def _backwards(vectors: Tensor, factors: Tensor) -> Tensor:
-    """(T-1, N, K) times matrices (1 or N, 1 or T-1, K, K) from the right."""
-    return (factors.transpose(0, 1) @ vectors[..., None])[..., 0]
+def _in_groups(rows: Tensor, factors: Tensor) -> Tensor:
+    """(T, N, K) -> (T, G, N / G, K)."""
+    return rows.view(len(rows), len(factors), -1, rows.shape[2])
 
 
 def _scaled_sweep(weights: Tensor, factors: Tensor, lengths: Tensor, both: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -114,15 +119,11 @@ def _scaled_sweep(weights: Tensor, factors: Tensor, lengths: Tensor, both: bool)
     spread = max(-math.log(max(float(factors.min()), 1e-300)), math.log(k), 1e-3) if steps > 1 else 1.0
     every = max(1, int(DRIFT[weights.dtype] / spread))
     rows, scales, times = state.unbind(0), [], []
-    single = moves[0].shape[1] == 1 if moves else True
     scratch = torch.empty_like(rows[0])
+    grouped = [row.view(-1, weights.shape[1] // len(factors), k) for row in (*rows, scratch)]  # (D G, N / G, K)
     tiny = torch.finfo(weights.dtype).tiny
     for s in range(1, steps):
-        move = moves[s - 1] if len(moves) > 1 else moves[0]
-        if single:
-            torch.bmm(rows[s - 1], move[:, 0], out=scratch)
-        else:
-            torch.matmul(rows[s - 1].unsqueeze(-2), move, out=scratch.unsqueeze(-2))
+        torch.bmm(grouped[s - 1], moves[s - 1 if len(moves) > 1 else 0], out=grouped[-1])
         if s in begins:
             scratch[1].masked_fill_(begins[s], 1.0)
         rows[s].mul_(scratch)
@@ -142,11 +143,11 @@ def _scaled_sweep(weights: Tensor, factors: Tensor, lengths: Tensor, both: bool)
 
 
 def _moves(factors: Tensor, both: bool, steps: int) -> list[Tensor]:
-    """The matrices (D, 1 or N, K, K) of every step, or of all steps as a single one."""
+    """The matrices (D G, K, K) of every step, or of all steps as a single one."""
     if steps < 2:
         return []
     pair = torch.stack([factors, factors.flip(1).transpose(2, 3)]) if both else factors[None]
-    return list(pair.contiguous().unbind(2))
+    return [move.flatten(0, 1).contiguous() for move in pair.unbind(2)]
 
 
 def _beginnings(lengths: Tensor, steps: int) -> dict[int, Tensor]:
@@ -161,7 +162,7 @@ def _in_logs(unary: Tensor, matrices: Tensor, lengths: Tensor, scanned: bool, bo
     place = torch.arange(steps, device=unary.device)[:, None]
     valid = (place < lengths)[..., None]
     scores = torch.where(valid, unary.transpose(0, 1), 0).to(dtype).clamp_min(FORBIDDEN)
-    moves = matrices.to(dtype).clamp_min(FORBIDDEN)
+    moves = for_each(matrices, len(unary)).to(dtype).clamp_min(FORBIDDEN)
     if scanned:
         before, from_here, log_sum = chain_scan.messages(scores, moves, lengths, logs=True)
     else:
@@ -231,7 +232,7 @@ def _edge_weights(m: Messages) -> Tensor:
 def edges(m: Messages) -> Tensor:
     """(N, T-1, K, K) the marginals of neighbours."""
     here, there = m.before[:-1], m.from_here[1:]  # (T-1, N, K)
-    moves = m.matrices.transpose(0, 1)  # (1 or T-1, 1 or N, K, K)
+    moves = for_each(m.matrices, here.shape[1]).transpose(0, 1)  # (1 or T-1, 1 or N, K, K)
     if m.logs:
         joint = here[..., None] + moves + there[..., None, :]
         joint = torch.softmax(joint.flatten(2), 2).view(joint.shape)
@@ -253,7 +254,7 @@ def transition_counts(m: Messages) -> Tensor:
         return torch.stack(parts).sum(0)
     weight = _edge_weights(m) / _edge_sums(m)
     sums = (m.before[:-1] * weight[..., None]).permute(1, 2, 0) @ m.from_here[1:].transpose(0, 1)  # (N, K, K)
-    return (sums * m.matrices[:, 0]).to(m.log_partition.dtype)
+    return (sums * for_each(m.matrices[:, 0], n)).to(m.log_partition.dtype)
 
 
 def _between(m: Messages, first: int, last: int, many: bool) -> Messages:
@@ -272,17 +273,16 @@ def _edge_sums(m: Messages) -> Tensor:
     return (m.before[:-1] * m.after[:-1]).sum(2).clamp_min(torch.finfo(m.before.dtype).tiny)
 
 
-def pairwise_gradient(m: Messages, weights: Tensor) -> Tensor:
-    """The sum over n of weights (N,) times the edge marginals, in the shape of the matrices (1 or N, 1 or T-1, K, K)."""
-    alike, still = m.matrices.shape[0] == 1, m.matrices.shape[1] == 1
-    if len(m.before) < 2:
-        return torch.zeros_like(m.matrices)
-    if still and alike and not m.logs:
+def pairwise_gradient(m: Messages, weights: Tensor, groups: int) -> Tensor:
+    """The sum over the chains of each group of weights (N,) times the edge marginals: (G, 1 or T-1, K, K)."""
+    steps, n, k = m.before.shape
+    still = m.matrices.shape[1] == 1
+    if steps < 2:
+        return m.before.new_zeros(groups, m.matrices.shape[1], k, k)
+    if still and not m.logs:
         weight = _edge_weights(m) / _edge_sums(m) * weights
-        sums = (m.before[:-1] * weight[..., None]).flatten(0, 1).T @ m.from_here[1:].flatten(0, 1)
-        return (sums * m.matrices[0, 0])[None, None]
-    if still:
-        counts = transition_counts(m) * weights[:, None, None]
-        return counts.sum(0)[None, None] if alike else counts[:, None]
-    found = edges(m) * weights[:, None, None, None]
-    return found.sum(0, keepdim=True) if alike else found
+        here = _in_groups(m.before[:-1] * weight[..., None], m.matrices).permute(1, 3, 0, 2).flatten(2)  # (G, K, (T-1) N / G)
+        there = _in_groups(m.from_here[1:], m.matrices).transpose(0, 1).flatten(1, 2)
+        return ((here @ there) * m.matrices[:, 0])[:, None]
+    found = transition_counts(m)[:, None] if still else edges(m)
+    return (found * weights[:, None, None, None]).unflatten(0, (groups, n // groups)).sum(1)
