@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from saccade.ops import box_coders, iou
+from saccade.ops import box_coders, iou, roi
+from saccade.ops.focal import focal_loss
 from saccade.ops.nms import nms
 
 pytestmark = pytest.mark.golden
@@ -45,3 +46,22 @@ def test_box_coding(golden, name, weights):
     coder = box_coders.DeltaCoder(weights)
     close(coder.encode(golden["coder_boxes"], golden["coder_anchors"]), golden[f"coder_{name}_deltas"])
     close(coder.decode(golden["coder_anchors"], golden[f"coder_{name}_deltas"]), golden[f"coder_{name}_decoded"])
+
+
+def test_focal_loss(golden):
+    close(focal_loss(golden["focal_logits"], golden["focal_targets"]), golden["focal_loss"])
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+@pytest.mark.parametrize("sampling", [0, 2])
+def test_region_alignment(golden, aligned, sampling):
+    found = roi.roi_align(golden["roi_features"], golden["roi_boxes"], (7, 7), scale=0.25, sampling=sampling, aligned=aligned)
+    close(found, golden[f"roi_align_7x7_scale0.25_aligned{aligned}_sampling{sampling}"])
+
+
+def test_region_alignment_of_another_aspect(golden):
+    close(roi.roi_align(golden["roi_features"], golden["roi_boxes"], (3, 5), scale=0.25, sampling=2), golden["roi_align_3x5_scale0.25"])
+
+
+def test_region_pooling(golden):
+    close(roi.roi_pool(golden["roi_features"], golden["roi_boxes"], (7, 7), scale=0.25), golden["roi_pool_7x7_scale0.25"])
