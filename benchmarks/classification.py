@@ -130,8 +130,8 @@ class SameBatch:
     def __len__(self) -> int:
         return self.steps
 
-    def epoch(self, epoch: int, start: int = 0):
-        return iter([self.batch] * (self.steps - start))
+    def epoch(self, epoch: int, start: int = 0, stop: int | None = None):
+        return iter([self.batch] * ((self.steps if stop is None else stop) - start))
 
 
 def loop_overhead(folder: Path, steps: int) -> tuple[float, float]:

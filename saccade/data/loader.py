@@ -107,14 +107,14 @@ class Loader:
             return self._classes[0][places] + repeats * len(self.dataset)
         return np.argsort(uniforms(self.seed, epoch, np.arange(len(self.dataset)), 17)[:, 16], kind="stable")
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from number `start` on.
+    def epoch(self, epoch: int, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
+        """The batches of an epoch from number `start` on, before number `stop`; none beyond is begun.
 
         Raises DataError DATA-BAD when no image of a shuffled batch can be read (a run counts its batches, so none may be missing),
         ResourceError RUN-WORKER when one is not read in time.
         """
         order, bounds = self.order(epoch), self._bounds()
-        work = deque(partial(self._batch, epoch, number, order[first:last]) for number, (first, last) in enumerate(bounds) if number >= start)
+        work = deque(partial(self._batch, epoch, number, order[first:last]) for number, (first, last) in enumerate(bounds[:stop]) if number >= start)
         for batch in self._threaded(work, start) if self.threads else (call() for call in work):
             if batch is not None:
                 yield batch

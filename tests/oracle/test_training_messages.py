@@ -143,8 +143,8 @@ class Same:
     def __len__(self) -> int:
         return 4
 
-    def epoch(self, epoch: int, start: int = 0):
-        return (batch() for _ in range(start, 4))
+    def epoch(self, epoch: int, start: int = 0, stop: int | None = None):
+        return (batch() for _ in range(start, 4 if stop is None else stop))
 
 
 def test_training_says_it_once_and_stores_the_messages(tmp_path):

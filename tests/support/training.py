@@ -55,10 +55,10 @@ class TinyFeed:
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch)
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+    def epoch(self, epoch: int, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
         order = self.rows[np.random.default_rng(epoch).permutation(len(self.rows))]
         images, truth = digits()
-        for first in range(start * self.batch, len(order), self.batch):
+        for first in range(start * self.batch, len(order) if stop is None else min(len(order), stop * self.batch), self.batch):
             places = order[first : first + self.batch]
             inputs = images[places].clone()
             for i, place in enumerate(places):

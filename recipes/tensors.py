@@ -1,0 +1,92 @@
+"""Data of a recipe as tensors in memory, and short runs of `fit` over them: for claims about how a loss falls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saccade.core import Batch, Inputs, LabelSpace, Meta, System
+from saccade.data.loader import Loader
+from saccade.data.open import open_dataset
+from saccade.data.preprocess import Preprocess
+from saccade.ops.geometry import Geometry
+from saccade.targets import Label
+from saccade.training.engine import Engine
+from saccade.training.fit import Feeds, fit
+from saccade.training.run_folder import RunFolder
+from saccade.training.settings import Settings
+
+
+class Pictures(NamedTuple):
+    """(N, C, h, w) in [0, 1], (N,) class ids, and the class names."""
+
+    images: Tensor
+    truth: Tensor
+    space: LabelSpace
+
+    def __getitem__(self, places: Any) -> Pictures:  # type: ignore[override]
+        return Pictures(self.images[places], self.truth[places], self.space)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def inputs(self) -> Inputs:
+        """What a builder must know."""
+        mean, std = self.images.mean((0, 2, 3)).tolist(), self.images.std((0, 2, 3)).tolist()
+        return Inputs(self.images.shape[1], tuple(self.images.shape[2:]), tuple(mean), tuple(std))
+
+
+def pictures(path: Path, count: int, side: int, *, seed: int = 0) -> Pictures:
+    """So many labelled images of a data set, drawn at random, at a size of `side` pixels."""
+    found = open_dataset(str(path))
+    places = np.sort(np.random.default_rng(seed).permutation(len(found))[:count])
+    chosen = found.subset(places.tolist())
+    loader = Loader(chosen, Preprocess((side, side), chosen.channels), batch_size=256, threads=1)
+    batches = list(loader.epoch(0))
+    truth = torch.tensor([label.index for batch in batches for label in batch.targets["label"]])
+    return Pictures(torch.cat([batch.inputs for batch in batches]), truth, chosen.spaces["label"])
+
+
+class InMemory:
+    """Batches of pictures, shuffled anew every epoch where asked."""
+
+    def __init__(self, data: Pictures, batch: int, *, shuffle: bool = True) -> None:
+        self.data, self.batch, self.shuffle = data, batch, shuffle
+
+    def __len__(self) -> int:
+        return -(-len(self.data) // self.batch)
+
+    def epoch(self, epoch: int, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
+        n, (h, w) = len(self.data), self.data.images.shape[2:]
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(epoch)) if self.shuffle else torch.arange(n)
+        for first in range(start * self.batch, n if stop is None else min(n, stop * self.batch), self.batch):
+            places = order[first : first + self.batch]
+            meta = [Meta(str(int(p)), (h, w), Geometry.identity((h, w))) for p in places]
+            labels = [Label(int(k)) for k in self.data.truth[places]]
+            yield Batch(self.data.images[places], torch.tensor([[h, w]] * len(places)), {"label": labels}, meta)
+
+
+def train(
+    system: System, data: Pictures, folder: Path, *, batch: int = 64, val: Pictures | None = None, device: str = "cpu", **given: Any
+) -> list[dict[str, Any]]:
+    """Trains in place with these settings; the rows of metrics.jsonl."""
+    folder.mkdir(parents=True)
+    settings = Settings(**{"warmup": 0.0, "weight_decay": 0.0, "keep": "last", "save_every_s": 1e9, **given})
+    feeds = Feeds(InMemory(data, batch), None if val is None else InMemory(val, 256, shuffle=False))
+    run = fit(system, feeds, settings=settings, run=RunFolder(folder), engine=Engine(device), monitor="val_loss" if val is not None else "train_loss")
+    return run.rows()
+
+
+@torch.inference_mode()
+def wrong(system: Any, data: Pictures) -> float:
+    """The share of the pictures that are answered wrongly."""
+    device = next(system.parameters()).device
+    system.eval()
+    answers = [system.outputs(b.inputs.to(device), b.sizes.to(device))["label"].logits.argmax(1).cpu() for b in InMemory(data, 256, shuffle=False).epoch(0)]
+    return (torch.cat(answers) != data.truth).float().mean().item()
