@@ -153,6 +153,25 @@ def _inception(_: str) -> Table:
     return found | {"AuxLogits.fc": f"{late}.output", "fc": OUTPUT}
 
 
+def _segment(name: str) -> Table:
+    """fcn_resnet50, deeplabv3_resnet101 and the like: a dilated ResNet, a classifier and an auxiliary one."""
+    kind, _, depth = name.partition("_resnet")
+    ours = "backbone" if kind == "fcn" else "backbone.backbone"
+    found = {f"backbone.{t}": o.replace("backbone", ours, 1) for t, o in _resnet(depth).items() if t != "fc"}
+    at = ("classifier", "heads.map.classifier")
+    parts = [("aux_classifier", "heads.map.auxiliary.0"), at]
+    found |= {f"{theirs}.{i}": f"{mine}.{i}" for theirs, mine in parts for i in (0, 1, 4)}
+    if kind == "fcn":
+        return found
+    del found["classifier.0"]
+    found |= {"classifier.1": f"{at[1]}.0", "classifier.2": f"{at[1]}.1"}
+    neck = "backbone.necks.0"
+    ways = {f"convs.{i}": (f"ways.{i}", 0) for i in range(4)} | {"convs.4": ("image", 1), "project": ("project", 0)}
+    for theirs, (mine, first) in ways.items():
+        found |= {f"classifier.0.{theirs}.{first}": f"{neck}.{mine}.conv", f"classifier.0.{theirs}.{first + 1}": f"{neck}.{mine}.norm"}
+    return found
+
+
 def _convolutions(modules: Mapping[str, str]) -> dict[str, str]:
     """A convolution with its normalisation, by their names `conv` and `bn`."""
     found = {f"{theirs}.conv": f"{ours}.conv" for theirs, ours in modules.items()}
@@ -169,5 +188,6 @@ TABLES: Mapping[str, Callable[[str], Table]] = {
     r"mobilenet_v2": _mobilenet,
     r"googlenet": _googlenet,
     r"inception_v3": _inception,
+    r"((?:fcn|deeplabv3)_resnet(?:50|101))": _segment,
 }
 """Patterns of network names -> the table of their files."""

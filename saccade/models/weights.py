@@ -60,8 +60,22 @@ IMAGENET: Mapping[str, Weights] = {
 }
 """Trained on ImageNet-1k by torchvision's authors (BSD-3-Clause; ImageNet's own terms concern its images)."""
 
+SEGMENTATION: Mapping[str, Weights] = {
+    "deeplabv3_resnet101": Weights("deeplabv3_resnet101_coco-586e9e4e.pth", 67.4),
+    "deeplabv3_resnet50": Weights("deeplabv3_resnet50_coco-cd0a2569.pth", 66.4),
+    "fcn_resnet101": Weights("fcn_resnet101_coco-7ecb50ca.pth", 63.7),
+    "fcn_resnet50": Weights("fcn_resnet50_coco-1167a1af.pth", 60.5),
+}
+"""Trained on the images of COCO that show PASCAL VOC's classes, by torchvision's authors; the numbers are mean IoU on COCO val2017 in %."""
+
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """What the inputs of these files were normalised by."""
+
+LAST = ("heads.label.output.", "heads.label.auxiliary.", "heads.map.classifier.4.", "heads.map.auxiliary.0.4.")
+"""Our names of what depends on the number of classes: these tensors stay fresh where a file has others."""
+
+CONSTANTS = frozenset({"backbone.mean", "backbone.std", "backbone.backbone.mean", "backbone.backbone.std"})
+"""Our names of what normalises the inputs, which no published file holds."""
 
 CENTRED = frozenset({"googlenet", "inception_v3"})
 """Networks whose files were trained on inputs of mean 0.5 and deviation 0.5."""
@@ -78,9 +92,10 @@ def fetch(network: str, *, source: str = SOURCE, cache: Path | None = None) -> P
 
     Raises UsageError USE-VALUE for a network without published weights, ResourceError WEIGHTS-FETCH, ModelError WEIGHTS-HASH.
     """
-    if network not in IMAGENET:
-        raise UsageError("USE-VALUE", f"there are no published weights of {network}", where="--weights", fix=nearest(network, IMAGENET))
-    name = IMAGENET[network].file
+    files = {**IMAGENET, **SEGMENTATION}
+    if network not in files:
+        raise UsageError("USE-VALUE", f"there are no published weights of {network}", where="--weights", fix=nearest(network, files))
+    name = files[network].file
     folder = cache or Path(os.environ.get("SACCADE_CACHE") or user_cache_dir("saccade")) / "weights"
     kept = folder / name
     if not kept.is_file():
@@ -127,13 +142,13 @@ def load(model: Model, network: str, path: Path) -> list[str]:
             given[published_key(network, name)] = tensor
         except KeyError:
             wrong.append(f"{name} is not of {network}")
-    first = "backbone.stages.0.0.conv.weight"
+    first = next((k for k in own if k.endswith("backbone.stages.0.0.conv.weight")), "")
     if first in given and first in own and given[first].shape[1] != own[first].shape[1] and given[first].shape[1] == 3:
         channels = own[first].shape[1]
         given[first] = given[first].sum(1, keepdim=True).expand(-1, channels, -1, -1) / channels
-    fresh = [k for k in own if k.startswith(("heads.label.output.", "heads.label.auxiliary.")) and (k not in given or given[k].shape != own[k].shape)]
+    fresh = [k for k in own if k.startswith(LAST) and (k not in given or given[k].shape != own[k].shape)]
     for key, tensor in own.items():
-        if key in ("backbone.mean", "backbone.std") or key in fresh:
+        if key in CONSTANTS or key in fresh:
             continue
         if key not in given:
             if key.endswith("num_batches_tracked"):
@@ -142,7 +157,7 @@ def load(model: Model, network: str, path: Path) -> list[str]:
                 wrong.append(f"{key} is missing")
         elif given[key].shape != tensor.shape:
             wrong.append(f"{key} is {tuple(given[key].shape)}, expected {tuple(tensor.shape)}")
-    ignored = "heads.label.auxiliary."  # a file with auxiliary classifiers serves a network without
+    ignored = ("heads.label.auxiliary.", "heads.map.auxiliary.")  # a file with auxiliary classifiers serves a network without
     wrong += [f"{key} has no place" for key in given if key not in own and not key.startswith(ignored)]
     if wrong:
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
