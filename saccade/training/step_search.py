@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
-from saccade.core import Batch, System
+from saccade.core import Batch, Feed, System
 from saccade.training.engine import Engine
-from saccade.training.fit import Feed
 from saccade.training.probes import RateCurve, Trial
 from saccade.training.settings import Settings
+
+if TYPE_CHECKING:
+    from saccade.core import Feed
 
 IMAGES, PASSES, FACTOR, MOST = 1000, 2, 2.0, 16  # of the sample; over it; between rates; rates that are tried
 
