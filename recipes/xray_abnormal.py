@@ -21,7 +21,7 @@ import saccade
 from saccade import storage
 from saccade.data.open import open_dataset
 from saccade.data.preprocess import resized
-from saccade.inference.evaluate import Evaluation
+from saccade.inference.classified import Classified
 from saccade.metrics import bootstrap, paired
 
 
@@ -35,7 +35,7 @@ def plain_linear(images: Path, run: Path) -> tuple[float, paired.Paired]:
     pixels = np.stack([resized(dataset.read(i, (32, 32)), (32, 32)).ravel() / 255 for i in range(len(dataset))])
     areas, tests = [], []
     for fold in sorted(run.glob("folds/*")):
-        parts, network = storage.read_json(fold / "data.json")["split"], Evaluation.read(fold / "eval")
+        parts, network = storage.read_json(fold / "data.json")["split"], Classified.read(fold / "eval")
         train = [place[name] for name in parts["train"] + parts["val"]]
         x = (pixels - pixels[train].mean(0)) / (pixels[train].std(0) + 1e-3)
         model = LogisticRegression(max_iter=3000).fit(x[train], dataset.labels[train])

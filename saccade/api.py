@@ -225,7 +225,7 @@ def load(path: Path | str, *, allow_nan: bool = False) -> Bundle:
     """
     from saccade import bundle
 
-    return bundle.read(model_file(path), allow_nan=allow_nan)
+    return bundle.read(bundle.model_file(path), allow_nan=allow_nan)
 
 
 @suggesting()
@@ -274,11 +274,6 @@ def runs(folder: Path | str = "runs") -> list[RunInfo]:
     from saccade.jobs.runs import run_runs
 
     return run_runs(folder)
-
-
-def model_file(path: Path | str) -> Path:
-    """The model file itself, or that of the run's folder."""
-    return Path(path) / "model.saccade" if Path(path).is_dir() else Path(path)
 
 
 def _path(path: Path | str | None) -> Path | None:

@@ -111,6 +111,11 @@ def write(path: Path | str, system: nn.Module, card: Card) -> Card:
     return full
 
 
+def model_file(path: Path | str) -> Path:
+    """The model file itself, or that of the run's folder."""
+    return Path(path) / "model.saccade" if Path(path).is_dir() else Path(path)
+
+
 def read_card(path: Path | str) -> Card:
     """The card alone; no weights are read. Raises ModelError as `read` does."""
     with open_safely(Path(path)) as stream:
@@ -268,12 +273,31 @@ def _text(card: Mapping[str, Any], name: str) -> str:
 
 
 def _space(stored: Any) -> LabelSpace:
-    names, background = _table(stored, "spaces").get("names"), stored.get("background")
-    if not isinstance(names, list) or not 1 <= len(names) <= CLASSES or not all(isinstance(n, str) and n and "\0" not in n for n in names):
-        raise ValueError(f"class names are {str(names)[:60]}; expected 1 to {CLASSES} texts")
+    table = _table(stored, "spaces")
+    names, background = table.get("names"), table.get("background")
+    if not isinstance(names, list) or len(names) > CLASSES or not all(isinstance(n, str) and n and "\0" not in n for n in names):
+        raise ValueError(f"class names are {str(names)[:60]}; expected at most {CLASSES} texts")
     if background is not None and not (type(background) is int and 0 <= background < len(names)):
         raise ValueError(f"background is {str(background)[:40]}; expected null or the id of a class")
-    return LabelSpace(tuple(names), background)
+    more: dict[str, Any] = {}
+    for name in ("keypoints", "relations", "colours"):
+        more[name] = _texts(table.get(name, []), name)
+    for name in ("skeleton", "pairs"):
+        more[name] = _places(table.get(name, []), name)
+    return LabelSpace(tuple(names), background, **more)
+
+
+def _texts(values: Any, name: str) -> tuple[str, ...]:
+    if not isinstance(values, list) or len(values) > CLASSES or not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{name} are {str(values)[:60]}; expected texts")
+    return tuple(values)
+
+
+def _places(values: Any, name: str) -> tuple[tuple[int, int], ...]:
+    right = isinstance(values, list) and len(values) <= CLASSES
+    if not right or not all(isinstance(pair, list) and len(pair) == 2 and all(type(k) is int for k in pair) for pair in values):
+        raise ValueError(f"{name} are {str(values)[:60]}; expected pairs of whole numbers")
+    return tuple((a, b) for a, b in values)
 
 
 def _inputs(stored: Mapping[str, Any]) -> Inputs:

@@ -363,9 +363,26 @@ class Run(Protocol):
     def row(self, **fields: Any) -> None: ...
 
 
-class Estimator(Protocol):
-    """What learns without the loop: naive Bayes, an HMM by EM, PCA."""
+class Feed(Protocol):
+    """Batches of an epoch, the same ones whenever asked again; `data.loader.Loader` is one."""
 
-    def fit(self, data: Dataset, run: Run) -> None: ...
-    def predict(self, inputs: Tensor, meta: Sequence[Meta]) -> list[Any]: ...
-    def state(self) -> dict[str, Tensor]: ...
+    def __len__(self) -> int: ...
+    def epoch(self, epoch: int, start: int = 0, stop: int | None = None) -> Iterator[Batch]: ...
+
+
+class Feeds(NamedTuple):
+    """What a run learns from, and what it is watched by."""
+
+    train: Feed
+    val: Feed | None = None
+
+
+class Estimated(Model):
+    """A model that learns without the loop: naive Bayes, an HMM by EM, support vectors on features. All else is as of any model.
+
+    What it learns are its buffers and parameters, whose shapes its arguments determine, so that a model file holds it like any other.
+    """
+
+    def estimate(self, feeds: Feeds, run: Run) -> None:
+        """Learns from the training batches, asked for as often as needed; long work tells `run.event("step", phase=..., n=..., total=...)`."""
+        raise NotImplementedError(f"{type(self).__name__} has no estimate")

@@ -40,7 +40,8 @@ def _start(told: Event) -> list[str]:
 
 
 def _opened(told: Event) -> list[str]:
-    return [f"data   {told['name']}: {told['images']} images, {told['format']} ({told['reason']})"]
+    why = "named" if told.get("named") else "what the labels are for; --task to override"
+    return [f"data   {told['name']}: {told['images']} images, {told['format']} ({told['reason']})", f"task   {told['task']} ({why})"]
 
 
 def _check(told: Event) -> list[str]:

@@ -99,7 +99,7 @@ class ImageDataset:
 
     def with_heads(self, heads: Collection[str]) -> Self:
         """The same images with the truths of these heads alone."""
-        if set(heads) >= set(self.spaces):
+        if set(heads) >= set(self.spaces) | {head for record in self.records for head in record.targets}:
             return self
         records = tuple(replace(r, targets={head: target for head, target in r.targets.items() if head in heads}) for r in self.records)
         return replace(self, records=records, spaces={head: space for head, space in self.spaces.items() if head in heads})

@@ -1,140 +1,129 @@
-"""One pass of a model over a data set: a row an image, the metrics with intervals, and the files of eval/."""
+"""One pass of a model over a data set, for every kind of answer: a row an image, the metrics with intervals, and the files of eval/.
+
+Answers are measured one at a time and forgotten, but for the images that will be shown, so that maps of any size take no memory.
+Classification keeps every probability instead: see `inference.classified`.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterator, Mapping
+import heapq
+import inspect
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 
 from saccade import storage
-from saccade.core import IGNORE, LabelSpace, Model, Value
+from saccade.core import Geometry, LabelSpace, Meta, Metric, Model, Value
 from saccade.data.loader import Loader
 from saccade.data.tiles import images_of, whole_answers
-from saccade.metrics.calibration import negative_log_likelihood, reliability, scale
-from saccade.metrics.classification import Classification
-from saccade.metrics.thresholds import Thresholds, as_array, decide
+from saccade.inference.answers import row_of
+from saccade.inference.postprocess import Postprocess
+from saccade.inference.tables import write_csv
 
-UNKNOWN = "unknown"
+WORST, TYPICAL = 16, 8  # images that are drawn
+SHOWN_SIDE = 512  # pixels, at most, of a picture that is drawn
+
+
+class Shown(NamedTuple):
+    """An image to draw: its row, its pixels (h, w, 3) uint8, and truth and answer in those pixels."""
+
+    row: dict[str, Any]
+    pixels: np.ndarray
+    truth: Any
+    answer: Any
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model answered: `ids`, `paths` (n), `truth` (n,) class ids or -1, `probabilities` (n, K) after the temperature, `groups` (n).
+    """What a model answered: a row an image (id, path, group, the image's own facts, the answer), the metric that has seen them all.
 
-    Paths are relative to the data set's folder, so that what is written tells nothing of the machine.
+    worst, typical: the images to draw, the worst first and a random choice.
     """
 
     space: LabelSpace
-    ids: tuple[str, ...]
-    paths: tuple[str, ...]
-    truth: np.ndarray
-    probabilities: np.ndarray
-    groups: tuple[str | None, ...]
-    thresholds: Thresholds = None
+    head: str
+    metric: Any
+    rows: list[dict[str, Any]]
+    worst: tuple[Shown, ...] = ()
+    typical: tuple[Shown, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.ids)
-
-    @cached_property
-    def metric(self) -> Classification:
-        """The statistics, which add up over several evaluations."""
-        metric = Classification(self.space, self.thresholds)
-        metric.add(self.truth, self.probabilities, self.groups)
-        return metric
+        return len(self.rows)
 
     @cached_property
     def values(self) -> dict[str, Value]:
         """The metrics, each with its 95 % interval."""
-        return self.metric.compute()
+        return dict(self.metric.compute())
 
-    @cached_property
-    def rows(self) -> list[dict[str, Any]]:
-        """The lines of predictions.jsonl, in the order of the data set."""
-        names, answers = self.space.names, decide(self.probabilities, as_array(self.thresholds, self.space))
-        known = self.truth >= 0
-        losses = np.full(len(self), np.nan)
-        losses[known] = negative_log_likelihood(self.probabilities[known], self.truth[known])
-        rows = []
-        for i in range(len(self)):
-            truth = names[self.truth[i]] if known[i] else None
-            answer = names[answers[i]] if answers[i] >= 0 else UNKNOWN
-            row: dict[str, Any] = {"id": self.ids[i], "path": self.paths[i], "truth": truth, "answer": answer}
-            row |= {"score": round(float(self.probabilities[i].max()), 6), "loss": round(float(losses[i]), 6) if known[i] else None}
-            row |= {"correct": bool(answers[i] == self.truth[i]) if known[i] else None, "group": self.groups[i]}
-            rows.append(row | {"probabilities": {n: float(f"{p:.9g}") for n, p in zip(names, self.probabilities[i], strict=True)}})
-        return rows
+    def per_class(self) -> list[dict[str, Any]]:
+        """A row a class, where the metric has any."""
+        return list(self.metric.per_class()) if hasattr(self.metric, "per_class") else []
 
     def write(self, folder: Path) -> None:
-        """metrics.json, per_class.csv, confusion.csv, calibration.csv, predictions.jsonl and errors.jsonl (the wrong ones, largest loss first)."""
+        """metrics.json, per_class.csv, predictions.jsonl, errors.jsonl (worst first), every table of the metric, pictures/ with their list."""
         folder.mkdir(parents=True, exist_ok=True)
         storage.write_json(folder / "metrics.json", {key: value._asdict() for key, value in self.values.items()})
-        wrong = sorted((row for row in self.rows if row["correct"] is False), key=lambda row: -row["loss"])
-        for name, rows in (("predictions", self.rows), ("errors", wrong)):
+        write_csv(folder / "per_class.csv", self.per_class())
+        ranked = sorted((row for row in self.rows if row["badness"] is not None), key=lambda row: -row["badness"])
+        for name, rows in (("predictions", self.rows), ("errors", ranked)):
             storage.atomic_write(folder / f"{name}.jsonl", "".join(storage.dump_json(row) + "\n" for row in rows).encode())
-        write_csv(folder / "per_class.csv", self.metric.per_class())
-        names = self.space.names
-        columns = [*names, f"{UNKNOWN} (below its threshold)" if UNKNOWN in names else UNKNOWN]
-        counts = self.metric.confusion().tolist()
-        write_cells(folder / "confusion.csv", [["truth", *columns], *([name, *row] for name, row in zip(names, counts, strict=True))])
-        known = self.truth >= 0
-        write_csv(folder / "calibration.csv", [b._asdict() for b in reliability(self.probabilities[known], self.truth[known])])
+        for name, table in (self.metric.tables() if hasattr(self.metric, "tables") else {}).items():
+            write_csv(folder / f"{name}.csv", table)
+        listed = []
+        for kind, shown in (("worst", self.worst), ("typical", self.typical)):
+            for place, item in enumerate(shown):
+                name = f"pictures/{kind}_{place:02d}.jpg"
+                (folder / "pictures").mkdir(exist_ok=True)
+                storage.atomic_write(folder / name, _jpeg(panels(item, self.space)))
+                listed.append({"kind": kind, "picture": name, "id": item.row["id"], "facts": item.row["facts"]})
+        storage.write_json(folder / "pictures.json", {"pictures": listed})
 
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """From predictions.jsonl and the thresholds of per_class.csv; classes and their order are those of the first line.
 
-        Raises ValueError saying which file is damaged, and OSError when it cannot be read.
-        """
-        file = folder / "predictions.jsonl"
-        try:
-            rows = [storage.parse_json(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
-            space = LabelSpace(tuple(rows[0]["probabilities"])) if rows else LabelSpace(())
-            truth = np.array([space.index(r["truth"]) if r["truth"] is not None else IGNORE for r in rows], np.int64)
-            probabilities = np.array([[r["probabilities"][name] for name in space.names] for r in rows], np.float64).reshape(len(rows), len(space))
-            ids, paths, groups = (tuple(r[key] for r in rows) for key in ("id", "path", "group"))
-        except (ValueError, KeyError, TypeError, AttributeError) as problem:
-            raise ValueError(f"{file} is damaged: {problem}") from None
-        return cls(space, ids, paths, truth, probabilities, groups, _stored_thresholds(folder / "per_class.csv", space))
+def panels(item: Shown, space: LabelSpace) -> np.ndarray:
+    """(h, w, 3) uint8: the picture, the truth drawn on it, the answer drawn on it, side by side."""
+    drawn = [item.pixels, *(target.draw(item.pixels.copy(), space) for target in (item.truth, item.answer) if target is not None)]
+    height = max(part.shape[0] for part in drawn)
+    padded = [np.pad(part, ((0, height - part.shape[0]), (0, 4), (0, 0)), constant_values=255) for part in drawn]
+    return np.concatenate(padded, axis=1)
 
 
 def evaluate(
     model: Model,
     loader: Loader,
     *,
+    metric: Metric[Any],
     space: LabelSpace,
-    head: str = "label",
-    temperature: float = 1.0,
-    thresholds: Thresholds = None,
+    head: str,
+    post: Postprocess | None = None,
     autocast: AbstractContextManager[None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Evaluates in eval mode: a row an image, also where the loader's records are windows of images.
+    """Evaluates in eval mode: a row an image, also where the loader's records are windows of images, or pictures made worse.
 
     Images that cannot be read are in `loader.problems` and in no row.
     """
-    images, step = images_of(loader.dataset), loader.batch_size
-    places: list[int] = []
-    found: list[torch.Tensor] = []
+    images, grouped = images_of(loader.dataset), "group" in inspect.signature(metric.update).parameters
+    root, rows, gallery = Path(getattr(images, "root", ".")), list[dict[str, Any]](), Gallery(space)
     with torch.inference_mode(), autocast or nullcontext():
-        for place, label in whole_answers(answers_of(model, loader, head), loader.dataset):
-            places.append(place)
-            found.append(label.probabilities)
-            if progress is not None and (len(places) % step == 0 or len(places) == len(images)):
-                progress(len(places), len(images))
-    probabilities = torch.stack(found).double().numpy() if found else np.zeros((0, len(space)))
-    chosen = [images.records[place] for place in places]
-    truth = np.array([IGNORE if (t := record.targets.get(head)) is None else t.index for record in chosen], np.int64)
-    root = Path(getattr(images, "root", "."))
-    paths, groups = tuple(_relative(r.path, root) for r in chosen), tuple(r.group for r in chosen)
-    return Evaluation(space, tuple(r.id for r in chosen), paths, truth, scale(probabilities, temperature), groups, thresholds)
+        for place, answer, truth, pixels in _pairs(model, loader, head):
+            record = images.records[place]
+            answer = post.measured(answer, space) if post is not None else answer
+            metric.update(answer, truth, **({"group": record.group} if grouped else {}))
+            facts = _facts(metric, answer, truth)
+            bad = _badness(metric, facts)
+            row = {"id": record.id, "path": relative(record.path, root), "group": record.group, "facts": facts, "badness": bad}
+            rows.append(row | row_of(answer, space))
+            gallery.offer(rows[-1], bad, lambda i=place, a=answer, t=truth, p=pixels: shown(images, i, a, t, p))  # type: ignore[misc]
+            if progress is not None and (len(rows) % loader.batch_size == 0 or len(rows) == len(images)):
+                progress(len(rows), len(images))
+    return Evaluation(space, head, metric, rows, gallery.worst(), gallery.typical())
 
 
 def answers_of(model: Model, loader: Loader, head: str) -> Iterator[tuple[str, Any]]:
@@ -146,39 +135,105 @@ def answers_of(model: Model, loader: Loader, head: str) -> Iterator[tuple[str, A
         yield from zip((meta.id for meta in batch.meta), found, strict=True)
 
 
-def _relative(path: Path, root: Path) -> str:
+def own_pixels(meta: list[Meta] | Any, sizes: torch.Tensor) -> list[Meta]:
+    """The same samples as if their input were the whole image: answers are then in the pixels of the input, as a batch's targets are."""
+    return [Meta(one.id, (int(h), int(w)), Geometry.identity((int(h), int(w)))) for one, (h, w) in zip(meta, sizes.tolist(), strict=True)]
+
+
+def _pairs(model: Model, loader: Loader, head: str) -> Iterator[tuple[int, Any, Any, np.ndarray | None]]:
+    """(place, answer, truth, pixels): in the image's own pixels, or of pictures made worse in those of the input, which is then given."""
+    images = images_of(loader.dataset)
+    if loader.inputs.degrade is None:
+        for place, answer in whole_answers(answers_of(model, loader, head), loader.dataset):
+            yield place, answer, images.truth(place).get(head), None
+        return
+    model.eval()
+    device, places = next(model.parameters()).device, {record.id: i for i, record in enumerate(images.records)}
+    for batch in loader.epoch(0):
+        found = model.predict(batch.inputs.to(device), batch.sizes.to(device), own_pixels(batch.meta, batch.sizes))[head]
+        for i, (meta, answer) in enumerate(zip(batch.meta, found, strict=True)):
+            h, w = batch.sizes[i].tolist()
+            pixels = (batch.inputs[i, :3, :h, :w].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+            yield places[meta.id], answer, batch.targets[head][i], pixels
+
+
+def _facts(metric: Any, answer: Any, truth: Any) -> dict[str, float]:
+    """What the metric says of this image alone, the decisive number first; none for an image without a truth."""
+    if truth is None or not hasattr(metric, "of_image"):
+        return {}
+    return {key: round(float(value), 6) for key, value in metric.of_image(answer, truth).items()}
+
+
+def _badness(metric: Any, facts: dict[str, float]) -> float | None:
+    """How bad an image is: its first fact, turned where more is better; None where it has none."""
+    first = next(iter(facts.values()), None)
+    if first is None or first != first:
+        return None
+    return first if getattr(metric, "worst", "low") == "high" else -first
+
+
+class Gallery:
+    """The worst images of a pass and a random choice, found without keeping the others."""
+
+    def __init__(self, space: LabelSpace) -> None:
+        self.space, self.seen, self._chance = space, 0, np.random.default_rng(0)
+        self._worst: list[tuple[float, int, Shown]] = []
+        self._typical: list[tuple[int, Shown]] = []
+
+    def offer(self, row: dict[str, Any], badness: float | None, make: Callable[[], tuple[np.ndarray, Any, Any] | None]) -> None:
+        """Takes the image in where it is worse than those kept, or where chance wants it; `make` is called only then."""
+        self.seen += 1
+        place = int(self._chance.integers(self.seen))
+        typical = self.seen <= TYPICAL or place < TYPICAL
+        bad = badness is not None and (len(self._worst) < WORST or badness > self._worst[0][0])
+        made = make() if typical or bad else None
+        if made is None:
+            return
+        item = Shown(row, made[0], made[1], made[2])
+        if typical:
+            self._typical[place : place + 1] = [(self.seen, item)] if self.seen > TYPICAL else []
+            if self.seen <= TYPICAL:
+                self._typical.append((self.seen, item))
+        if bad and badness is not None:
+            push = heapq.heappush if len(self._worst) < WORST else heapq.heapreplace
+            push(self._worst, (badness, self.seen, item))
+
+    def worst(self) -> tuple[Shown, ...]:
+        """The worst first."""
+        return tuple(item for _, _, item in sorted(self._worst, key=lambda kept: (-kept[0], kept[1])))
+
+    def typical(self) -> tuple[Shown, ...]:
+        """In the order of the data set."""
+        return tuple(item for _, item in sorted(self._typical, key=lambda kept: kept[0]))
+
+
+def shown(images: Any, place: int, answer: Any, truth: Any, pixels: np.ndarray | None) -> tuple[np.ndarray, Any, Any]:
+    """Pixels (h, w, 3) uint8 of at most `SHOWN_SIDE`, and truth and answer in them."""
+    if pixels is not None:
+        return coloured(pixels), truth, answer
+    picture = coloured(images.read(place))
+    size = images.size(place)
+    scale = min(1.0, SHOWN_SIDE / max(size))
+    small = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    if small != picture.shape[:2]:
+        picture = cv2.resize(picture, (small[1], small[0]), interpolation=cv2.INTER_AREA)
+    if small == size:
+        return picture, truth, answer
+    g = Geometry.resize(size, small)
+    return picture, None if truth is None else truth.warp(g), answer.warp(g)
+
+
+def coloured(pixels: np.ndarray) -> np.ndarray:
+    """(h, w, C) uint8 or float32 in [0, 1] -> (h, w, 3) uint8."""
+    values = pixels if pixels.dtype == np.uint8 else (pixels.clip(0, 1) * 255).round().astype(np.uint8)
+    return np.ascontiguousarray(values[:, :, :3] if values.shape[2] >= 3 else np.repeat(values[:, :, :1], 3, axis=2))
+
+
+def relative(path: Path, root: Path) -> str:
     """As seen from the data set's folder; a file's own folder where the data set is a table or an IDX file."""
     folder, path = (root if root.is_dir() else root.parent).resolve(), path.resolve()
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
-def _stored_thresholds(file: Path, space: LabelSpace) -> dict[str, float] | None:
-    """The thresholds that the classes were answered at, in their order; None where there were none."""
-    if not file.exists():
-        return None
-    with file.open(newline="", encoding="utf-8") as stream:
-        limits = [float(row["threshold"]) for row in csv.DictReader(stream)]
-    return dict(zip(space.names, limits, strict=True)) if any(limits) else None
-
-
-def write_csv(path: Path, rows: list[Mapping[str, Any]] | list[dict[str, Any]]) -> None:
-    """A table of rows with the same keys, the heads being those of the first; see `write_cells`."""
-    write_cells(path, [list(rows[0]), *(list(row.values()) for row in rows)] if rows else [])
-
-
-def write_cells(path: Path, rows: list[list[Any]]) -> None:
-    """A table, atomically; a cell that a spreadsheet would run as a formula gets a ' before it, nan is an empty cell."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([[guarded(cell) for cell in row] for row in rows])
-    storage.atomic_write(path, text.getvalue().encode("utf-8", "backslashreplace"))
-
-
-def guarded(value: Any) -> Any:
-    """The cell, made harmless for spreadsheets; a number that is none is empty.
-
-    >>> guarded("=1+1"), guarded(-1.5), guarded(float("nan"))
-    ("'=1+1", -1.5, '')
-    """
-    if isinstance(value, float) and value != value:
-        return ""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+def _jpeg(pixels: np.ndarray) -> bytes:
+    return cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()

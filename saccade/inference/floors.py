@@ -10,7 +10,7 @@ import numpy as np
 from saccade.classic.floors import LARGEST, SIDE, Clock, Floor, floors
 from saccade.core import Dataset, LabelSpace
 from saccade.errors import DataError
-from saccade.inference.evaluate import Evaluation
+from saccade.inference.classified import Classified
 from saccade.metrics import bootstrap, paired
 from saccade.metrics.classification import Classification
 from saccade.ops.resample import resized
@@ -19,7 +19,7 @@ READING = 0.3  # share of the time that reading the training images may take, an
 
 
 def run_floors(
-    dataset: Dataset, train: Sequence[int], test: Sequence[int], *, space: LabelSpace, evaluation: Evaluation, budget_s: float = 20.0
+    dataset: Dataset, train: Sequence[int], test: Sequence[int], *, space: LabelSpace, evaluation: Classified, budget_s: float = 20.0
 ) -> dict[str, Any]:
     """{floor: {key: {value, low, high, n}, "p", "paired", "trained_on", "seconds", "note"}}, or {floor: {"unfinished": why}}.
 
@@ -40,7 +40,7 @@ def run_floors(
     return {name: _entry(floor, rows, evaluation, trained_on=len(x)) for name, floor in found.items()}
 
 
-def _entry(floor: Floor, rows: np.ndarray, evaluation: Evaluation, *, trained_on: int) -> dict[str, Any]:
+def _entry(floor: Floor, rows: np.ndarray, evaluation: Classified, *, trained_on: int) -> dict[str, Any]:
     """One floor's lines of floors.json; `rows` are the places of its answers in the evaluation."""
     if floor.probabilities is None:
         return {"unfinished": floor.note, "seconds": round(floor.seconds, 3)}

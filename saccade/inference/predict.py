@@ -28,18 +28,17 @@ from saccade.data.tiles import KEPT_BYTES, Kept, Window, merged
 from saccade.errors import DataError, ModelError, UsageError
 from saccade.inference.device import Mode, inference_mode_for, trained_precision
 from saccade.inference.fold import ready
-from saccade.inference.postprocess import Postprocess
+from saccade.inference.postprocess import Postprocess, postprocess_of
 from saccade.inference.sources import Input
 from saccade.metrics.thresholds import Thresholds
-from saccade.targets.label import Label
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one input: a label, or the reason why there is none."""
+    """What became of one input: an answer (a target), or the reason why there is none."""
 
     input: Input
-    label: Label | None
+    answer: Any
     error: DataError | None = None
 
 
@@ -64,8 +63,8 @@ class Predictor:
         card = bundle.card
         self.head, self.space = next(iter(card.spaces.items()))
         self.channels, self.preprocess = card.inputs.channels, _preprocess(bundle)
-        stored = Postprocess.from_dict(card.postprocess, self.space)
-        self.postprocess = stored if thresholds is None else stored.with_thresholds(thresholds, self.space)
+        stored = postprocess_of(self.head).from_dict(card.postprocess, self.space)
+        self.postprocess: Postprocess = stored if thresholds is None else stored.with_thresholds(thresholds, self.space)
         model = cast(Model, bundle.model)
         self.mode: Mode = inference_mode_for(
             model, card.inputs._replace(size=self.preprocess.size), device=device, precision=trained_precision(card) if precision == "auto" else precision
@@ -119,17 +118,17 @@ class Predictor:
         except ValueError as error:  # a path with a zero byte
             raise DataError("IMG-MISSING", str(error), where=str(item.path)) from error
 
-    def answers(self, inputs: torch.Tensor, meta: Sequence[Meta]) -> list[Label]:
+    def answers(self, inputs: torch.Tensor, meta: Sequence[Meta]) -> list[Any]:
         """(n, C, h, w) in [0, 1] -> n answers of the network, in the pixels of the picture or window that each was made of."""
         sizes = torch.tensor([self.preprocess.shown(m.size, m.geometry) for m in meta], device=self.mode.device)
         with torch.inference_mode(), self.mode.autocast():
-            return cast(list[Label], self.model.predict(inputs.to(self.mode.device), sizes, meta)[self.head])
+            return self.model.predict(inputs.to(self.mode.device), sizes, meta)[self.head]
 
-    def whole(self, parts: Sequence[Label], part: Part) -> Label:
+    def whole(self, parts: Sequence[Any], part: Part) -> Any:
         """The answer of an input from those of its rows, the last of which is `part`."""
         if part.whole is None or self.preprocess.tiling is None or len(parts) == 1:
             return parts[0]
-        return cast(Label, merged(parts, part.whole, self.preprocess.tiling))
+        return merged(parts, part.whole, self.preprocess.tiling)
 
 
 def _preprocess(bundle: Bundle) -> Preprocess:
@@ -215,7 +214,7 @@ def _finish(predictor: Predictor, work: _Work, begun: _Begun) -> Iterator[list[R
     answers: list[Any] = [None] * len(work.parts)
     if len(errors) < len(work.rows):
         answers = predictor.answers(predictor.preprocess.whitened(work.pixels).permute(0, 3, 1, 2), meta)
-    found: list[tuple[Input, Label | None, DataError | None]] = []
+    found: list[tuple[Input, Any, DataError | None]] = []
     for row in work.rows:
         part = work.parts[row]
         begun.answers.append(answers[row])
@@ -223,6 +222,6 @@ def _finish(predictor: Predictor, work: _Work, begun: _Begun) -> Iterator[list[R
         if part.last:
             found.append((part.item, None if begun.error else predictor.whole(begun.answers, part), begun.error))
             begun.answers, begun.error = [], None
-    labels = iter(predictor.postprocess.apply([label for _, label, _ in found if label is not None], predictor.space))
+    finished = iter(predictor.postprocess.apply([answer for _, answer, _ in found if answer is not None], predictor.space))
     if found:
-        yield [Result(item, None if label is None else next(labels), error) for item, label, error in found]
+        yield [Result(item, None if answer is None else next(finished), error) for item, answer, error in found]

@@ -17,11 +17,10 @@ from saccade import storage
 from saccade.core import LabelSpace
 from saccade.data.image import read_image
 from saccade.errors import SaccadeError, UsageError, displayable
+from saccade.inference.answers import Row, cells_of, file_of, row_of
 from saccade.inference.predict import Result
 from saccade.inference.sources import Input
-
-Row = dict[str, Any]
-DIGITS = 6  # of a probability
+from saccade.inference.tables import guarded
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,7 @@ class Places:
     failed: Path
     plan: Path
     overlay: Path
+    pictures: Path
 
     @classmethod
     def of(cls, out: Path, form: str) -> Places:
@@ -44,29 +44,23 @@ class Places:
         prefix = f"{stem}." if single else ""
         journal = folder / f"{stem}.jsonl"
         answers = out if single else folder / f"{stem}.{form}"
-        return cls(journal, answers, folder / f"{prefix}failed.jsonl", folder / f"{prefix}plan.json", folder / f"{prefix}overlay")
+        return cls(journal, answers, folder / f"{prefix}failed.jsonl", folder / f"{prefix}plan.json", folder / f"{prefix}overlay", folder / f"{prefix}answers")
 
     def existing(self) -> list[Path]:
-        return [path for path in (self.journal, self.answers, self.failed, self.plan, self.overlay) if os.path.lexists(path)]
+        return [path for path in (self.journal, self.answers, self.failed, self.plan, self.overlay, self.pictures) if os.path.lexists(path)]
 
 
 def to_row(result: Result, space: LabelSpace, *, top: int, probabilities: bool) -> Row:
-    """One line of the journal.
+    """One line of the journal: {"id", "path", "status"} and what `answers.row_of` says of the answer.
 
-    ok: {"id", "path", "status", "answer", "score", "top": [[name, p], ...]}, with `probabilities` also {name: p}; the answer
-    is "unknown" and its score 0 below the threshold. failed: answer and score null, and code, where, what, fix.
+    Of a class that is "answer", "score" and "top" [[name, p], ...]. failed: those null, and code, where, what, fix.
     """
     row: Row = {"id": displayable(result.input.id), "path": displayable(os.fspath(result.input.path))}
-    if result.label is None:
+    if result.answer is None:
         assert result.error is not None
         told = result.error.to_dict()
         return {**row, "status": "failed", "answer": None, "score": None, "top": [], **{key: told[key] for key in ("code", "where", "what", "fix")}}
-    label = result.label
-    row |= {"status": "ok", "answer": space.names[label.index] if label.known else "unknown", "score": round(label.score, DIGITS)}
-    row["top"] = [[space.names[index], round(p, DIGITS)] for index, p in label.top(top)]
-    if probabilities and label.probabilities is not None:
-        row["probabilities"] = {name: round(p, DIGITS) for name, p in zip(space.names, label.probabilities.tolist(), strict=True)}
-    return row
+    return {**row, "status": "ok", **row_of(result.answer, space, top=top, probabilities=probabilities)}
 
 
 class Journal:
@@ -114,43 +108,61 @@ def write_failed(path: Path, rows: Sequence[Row]) -> None:
 
 
 def write_csv(path: Path, rows: Sequence[Row], space: LabelSpace, *, top: int, probabilities: bool) -> None:
-    """The rows as CSV: id, path, status, answer, score, top1, p1, ..., perhaps a column for each class, code, what."""
+    """The rows of classes as CSV: id, path, status, answer, score, top1, p1, ..., perhaps a column for each class, code, what."""
     shown = min(top, len(space))
     header = ["id", "path", "status", "answer", "score", *(f"{kind}{k}" for k in range(1, shown + 1) for kind in ("top", "p"))]
     header += [f"p({name})" for name in space.names] if probabilities else []
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([plain(cell) for cell in [*header, "code", "what"]])
+    lines: list[list[Any]] = [[*header, "code", "what"]]
     for row in rows:
         best = [cell for pair in row["top"] for cell in pair]
         cells = [row["id"], row["path"], row["status"], row["answer"], row["score"], *best, *[None] * (2 * shown - len(best))]
         if probabilities:
             given: Mapping[str, float] = row.get("probabilities", {})
             cells += [given.get(name) for name in space.names]
-        writer.writerow([plain(cell) for cell in [*cells, row.get("code"), row.get("what")]])
+        lines.append([*cells, row.get("code"), row.get("what")])
+    _write_lines(path, lines)
+
+
+def write_table(path: Path, rows: Sequence[Row]) -> None:
+    """The rows of any other answers as CSV: id, path, status, then a line for each object or point, else one an image; code, what."""
+    told = ("id", "path", "status", "code", "where", "what", "fix", "answer", "score", "top")
+    listed: list[tuple[Row, Row]] = []
+    for row in rows:
+        cells = cells_of({key: value for key, value in row.items() if key not in told}) if row["status"] == "ok" else [{}]
+        listed += [(row, cell) for cell in cells or [{}]]
+    columns = list(dict.fromkeys(key for _, cell in listed for key in cell))
+    lines: list[list[Any]] = [["id", "path", "status", *columns, "code", "what"]]
+    for row, cell in listed:
+        lines.append([row["id"], row["path"], row["status"], *(cell.get(key) for key in columns), row.get("code"), row.get("what")])
+    _write_lines(path, lines)
+
+
+def _write_lines(path: Path, lines: Sequence[Sequence[Any]]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([[guarded(cell) for cell in line] for line in lines])
     storage.atomic_write(path, text.getvalue().encode("utf-8", "backslashreplace"))
 
 
-def plain(cell: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula: text that begins like one gets an apostrophe before it.
-
-    >>> plain("=1+1"), plain("cat"), plain(-0.5)
-    ("'=1+1", 'cat', -0.5)
-    """
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+def write_picture(folder: Path, place: int, result: Result) -> Path | None:
+    """What of the answer is a picture (a map, masks, an image) as <place>_<name>.png; None where nothing is. Raises ResourceError RUN-DISK."""
+    return None if result.answer is None else file_of(result.answer, folder / _stem(place, result))
 
 
 def draw_overlay(folder: Path, place: int, result: Result, space: LabelSpace) -> None:
-    """The picture with its answer below it, as <place>_<name>.png. Raises ResourceError RUN-DISK."""
+    """The picture with its answer drawn, as <place>_<name>.png. Raises ResourceError RUN-DISK."""
     import cv2
 
-    if result.label is None:
+    if result.answer is None:
         return
     try:
         pixels = read_image(result.input.path, channels=3).pixels
     except SaccadeError:  # it was readable a moment ago; its answer stands
         return
     image = pixels if pixels.dtype == np.uint8 else np.rint(pixels * 255).astype(np.uint8)
+    _, data = cv2.imencode(".png", result.answer.draw(image, space)[..., ::-1])
+    storage.atomic_write(folder / f"{_stem(place, result)}.png", data.tobytes())
+
+
+def _stem(place: int, result: Result) -> str:
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(displayable(result.input.id)).stem)[:80]
-    _, data = cv2.imencode(".png", result.label.draw(image, space)[..., ::-1])
-    storage.atomic_write(folder / f"{place:06d}_{name}.png", data.tobytes())
+    return f"{place:06d}_{name}"

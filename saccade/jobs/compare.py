@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from saccade import storage
 from saccade.errors import DataError, UsageError
-from saccade.inference.evaluate import Evaluation
-from saccade.metrics import bootstrap, paired
+from saccade.inference.classified import Classified
+from saccade.metrics import bootstrap, paired, statistics
 from saccade.metrics.paired import Paired
 
 
@@ -34,7 +35,7 @@ class Comparison:
         """For people."""
         lines = [f"A  {self.first}", f"B  {self.second}", f"{self.n} images in both", "", f"{'metric':<10}{'B - A':>10}   95 % interval         p"]
         lines += [f"{key:<10}{d.difference:>+10.4f}   {d.low:+.4f} to {d.high:+.4f}   {d.p:.4f}  {d.test}" for key, d in self.metrics.items()]
-        lines += ["", f"{'class':<28}{'images':>8}{'recall A':>10}{'recall B':>10}"]
+        lines += ["", f"{'class':<28}{'images':>8}{'recall A':>10}{'recall B':>10}"] if self.classes else []
         lines += [f"{r['class'][:27]:<28}{r['support']:>8}{r['a']:>10.4f}{r['b']:>10.4f}" for r in self.classes[:20]]
         if self.settings:
             lines += ["", *(f"{key}: {a} -> {b}" for key, (a, b) in list(self.settings.items())[:20])]
@@ -42,10 +43,13 @@ class Comparison:
 
 
 def run_compare(first: Path, second: Path) -> Comparison:
-    """Two runs, or two folders that `evaluate --out` wrote; the most probable classes are compared, whatever the thresholds.
+    """Two runs, or two folders that `evaluate --out` wrote; of classifiers the most probable classes are compared, whatever the thresholds,
+    of all else the facts of each image (IoU, error ...).
 
     Raises DataError COMPARE-SET unless they are of the same images, classes and truths, or where one is damaged.
     """
+    if kind_of(first) != "classes" or kind_of(second) != "classes":
+        return compare_facts(first, second)
     a, b = read_evaluation(first), read_evaluation(second)
     shared = set(a.ids) & set(b.ids)
     if shared != set(a.ids) or shared != set(b.ids) or a.space != b.space:
@@ -71,12 +75,47 @@ def run_compare(first: Path, second: Path) -> Comparison:
     return Comparison(str(first), str(second), int(known.sum()), metrics, classes, differences(first, second))
 
 
-def read_evaluation(folder: Path) -> Evaluation:
+def kind_of(folder: Path) -> str:
+    """classes where the predictions have probabilities of classes, else facts. Raises UsageError RUN-MISSING."""
+    first = next(iter(_rows(folder)), {})
+    return "classes" if "probabilities" in first else "facts"
+
+
+def compare_facts(first: Path, second: Path) -> Comparison:
+    """Each fact of the images (IoU, error ...) that both evaluations have, as a paired bootstrap of its mean. Raises DataError COMPARE-SET."""
+    a, b = ({row["id"]: row.get("facts", {}) for row in _rows(folder)} for folder in (first, second))
+    if set(a) != set(b):
+        raise DataError("COMPARE-SET", f"{len(a)} and {len(b)} images, {len(set(a) & set(b))} in both", where=f"{first} {second}")
+    keys = list(dict.fromkeys(key for facts in a.values() for key in facts))
+    metrics, most = {}, 0
+    for key in keys:
+        pairs = [(a[name][key], b[name][key]) for name in a if a[name].get(key) is not None and b[name].get(key) is not None]
+        if pairs:
+            x, y = np.array(pairs, float).T
+            metrics[key], most = paired.paired_bootstrap(statistics.mean(y), statistics.mean(x), len(x)), max(most, len(x))
+    if not metrics:
+        raise DataError("COMPARE-SET", "no number of an image is in both", where=f"{first} {second}")
+    return Comparison(str(first), str(second), most, metrics, [], differences(first, second))
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    """The lines of predictions.jsonl of a run, its folds, or the folder itself."""
+    folds = sorted(folder.glob("folds/*/eval/predictions.jsonl")) if (folder / "cv.json").exists() else []
+    files = folds or [file for file in (folder / "eval" / "predictions.jsonl", folder / "predictions.jsonl") if file.is_file()][:1]
+    if not files:
+        raise UsageError("RUN-MISSING", "no eval/predictions.jsonl", where=str(folder))
+    try:
+        return [dict(storage.parse_json(line)) for file in files for line in file.read_text(encoding="utf-8").split("\n") if line]
+    except (ValueError, TypeError) as problem:
+        raise DataError("COMPARE-SET", f"predictions.jsonl is damaged: {problem}", where=str(folder), fix="run evaluate again") from None
+
+
+def read_evaluation(folder: Path) -> Classified:
     """Of a run (its eval/, or all folds of a cross-validation), or of the folder itself. Raises UsageError RUN-MISSING."""
     folds = sorted(folder.glob("folds/*/eval"))
     if folds and (folder / "cv.json").exists():
         parts = [_read(part) for part in folds]
-        return Evaluation(
+        return Classified(
             parts[0].space,
             tuple(i for part in parts for i in part.ids),
             tuple(i for part in parts for i in part.paths),
@@ -90,9 +129,9 @@ def read_evaluation(folder: Path) -> Evaluation:
     raise UsageError("RUN-MISSING", "no eval/predictions.jsonl", where=str(folder))
 
 
-def _read(folder: Path) -> Evaluation:
+def _read(folder: Path) -> Classified:
     try:
-        return Evaluation.read(folder)
+        return Classified.read(folder)
     except ValueError as problem:
         raise DataError("COMPARE-SET", str(problem), fix="run evaluate again") from None
 

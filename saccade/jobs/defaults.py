@@ -1,35 +1,6 @@
-"""What training does when nothing is said, for each kind of network: found by trial on validation parts, never on test parts."""
+"""How long and by how many images a step is trained when nothing is said: found by trial on validation parts, never on test parts."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """policy: a name of `data.augment.POLICIES`; rate: of an adaptive optimiser at up to 64 images a step; epochs: factor on
-    `enough_epochs`, as small networks can use more; arguments: of the builder; why: the words printed with each of them."""
-
-    why: str
-    policy: str = "default"
-    rate: float = 2e-3
-    weight_decay: float = 0.05
-    epochs: float = 1.0
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-
-
-RECIPES: dict[str, Recipe] = {
-    "small": Recipe("the default network's recipe", arguments={"label_smoothing": 0.1, "dropout": 0.2}),
-    "lenet5": Recipe("LeNet-5's recipe: a network of 60,000 weights needs little regularisation", "symbols", weight_decay=1e-4, epochs=3.0),
-}
-OTHERS = Recipe("the recipe of residual networks", arguments={"label_smoothing": 0.1})
-
-
-def recipe_of(model: str) -> Recipe:
-    """The recipe of a model of the table."""
-    return RECIPES.get(model, OTHERS)
 
 
 def enough_epochs(n: int) -> int:

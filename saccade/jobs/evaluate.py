@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from saccade import bundle
 from saccade.bundle import Bundle
-from saccade.core import LabelSpace, Model, Record
+from saccade.core import LabelSpace, Model
 from saccade.data.check import check
 from saccade.data.dataset import ImageDataset
 from saccade.data.loader import Loader
@@ -23,15 +23,16 @@ from saccade.data.preprocess import Preprocess
 from saccade.data.tiles import Tiling, windowed
 from saccade.errors import DataError, GateError, UsageError
 from saccade.inference.device import inference_mode_for, trained_precision
-from saccade.inference.evaluate import Evaluation, evaluate
-from saccade.inference.postprocess import Postprocess
 from saccade.jobs.options import check_tile
-from saccade.jobs.prepare import with_head
+from saccade.jobs.prepare import with_task
 from saccade.jobs.tiling import MODEL_TILE, MODEL_TILE_OVERLAP, retiled
-from saccade.targets import Label
+from saccade.models.table import settled
+from saccade.targets.renamed import renamed
+from saccade.tasks import find_task
 from saccade.training.engine import Engine, set_threads
 
 GATE = re.compile(r"\s*([a-z][\w.]*)\s*(>=|<=|>|<)\s*(-?\d+(?:\.\d+)?)\s*")
+COLUMNS = 5  # of the table of classes, besides their names
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
 
@@ -72,7 +73,7 @@ class EvaluateOptions(BaseModel):
 class EvaluateResult:
     """The evaluation, the part of the data it is of and why, and the folder it was written to."""
 
-    evaluation: Evaluation
+    evaluation: Any
     part: str
     reason: str
     out: Path | None
@@ -88,10 +89,16 @@ class EvaluateResult:
         by = f", each by {self.tiling}" if self.tiling else ""
         lines = [f"{len(self.evaluation)} images ({self.reason}){by}", f"{'metric':<16}{'value':>9}   95 % interval"]
         lines += [f"{key:<16}{v.value:>9.4f}   {v.low:.4f} to {v.high:.4f}" for key, v in self.evaluation.values.items()]
-        rows = self.evaluation.metric.per_class()
-        lines += ["", f"{'class':<32}{'images':>8}{'precision':>11}{'recall':>9}{'f1':>9}"]
-        lines += [f"{r['class'][:31]:<32}{r['support']:>8}{r['precision']:>11.4f}{r['recall']:>9.4f}{r['f1']:>9.4f}" for r in rows[:20]]
+        rows = self.evaluation.per_class()
+        if rows:
+            columns = [key for key in rows[0] if key != "class" and not key.endswith(("_low", "_high"))][:COLUMNS]
+            lines += ["", f"{'class':<32}" + "".join(f"{key[:10]:>11}" for key in columns)]
+            lines += [f"{str(row['class'])[:31]:<32}" + "".join(f"{_shown(row[key]):>11}" for key in columns) for row in rows[:20]]
         return "\n".join(lines + ([f"... and {len(rows) - 20} more in per_class.csv"] if len(rows) > 20 else []))
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def run_evaluate(
@@ -103,22 +110,23 @@ def run_evaluate(
     """
     chosen = options or EvaluateOptions()
     set_threads(chosen.threads)
-    found = retiled(bundle.read(model / "model.saccade" if model.is_dir() else model), chosen.tile, chosen.tile_overlap)
-    space = found.card.spaces["label"]
-    opened = with_head(open_dataset(data, format=chosen.format, group=chosen.group, label=chosen.label, follow=chosen.follow), "label")
+    found = retiled(bundle.read(bundle.model_file(model)), chosen.tile, chosen.tile_overlap)
+    task, (head, space) = find_task(found.card.task), next(iter(found.card.spaces.items()))
+    opened = with_task(open_dataset(data, format=chosen.format, group=chosen.group, label=chosen.label, follow=chosen.follow), task)
     report = check(opened, near=False, progress=progress)
     report.gate(chosen.max_bad, allow_leak=True)
     dataset = fitted(report.dataset, found, str(data))
     part, reason, places = chosen_part(dataset, chosen.split)
     preprocess = Preprocess.from_dict(found.card.preprocess)
-    post = Postprocess.from_dict(found.card.postprocess, space, where=str(model))
+    post = task.postprocess.from_dict(found.card.postprocess, space, where=str(model))
     if chosen.threshold is not None:
         post = post.with_thresholds(chosen.threshold, space)
     network, autocast = placed(found, chosen.device)
-    loader = Loader(windowed(dataset.subset(places), preprocess.tiling), preprocess, batch_size=chosen.batch, cache_bytes=0)
-    evaluation = evaluate(
-        network, loader, space=space, temperature=post.temperature, thresholds=dict(post.thresholds) or None, autocast=autocast, progress=progress
-    )
+    degrade = task.degrade(settled(task.name, found.card.model, found.card.arguments)) if task.degrade is not None else None
+    images = windowed(dataset.subset(places), preprocess.tiling)
+    loader = Loader(images, preprocess, batch_size=chosen.batch, degrade=degrade, cache_bytes=0)
+    metric = task.metric(space, **post.stated())
+    evaluation = task.measure(network, loader, metric=metric, space=space, head=head, post=post, autocast=autocast, progress=progress)
     if out is not None:
         evaluation.write(out)
     held(evaluation, chosen.gate)
@@ -136,21 +144,21 @@ def placed(found: Bundle, device: str) -> tuple[Model, AbstractContextManager[No
 
 def fitted(dataset: ImageDataset, found: Bundle, where: str) -> ImageDataset:
     """The data set with the model's channels and its class ids, matched by name. Raises DataError CLS-MODEL."""
-    space, own = found.card.spaces["label"], dataset.spaces["label"]
+    (head, space), task = next(iter(found.card.spaces.items())), find_task(found.card.task)
+    value_range = Preprocess.from_dict(found.card.preprocess).value_range
+    dataset = replace(dataset, channels=found.card.inputs.channels, value_range=value_range)
+    own = task.space_of(dataset.spaces)
     unknown = [name for name in own.names if name not in space.names]
     if unknown:
         raise DataError("CLS-MODEL", f"{', '.join(unknown[:5])}; the model knows {', '.join(space.names[:20])}", where=where)
-    moved = tuple(renamed(record, own, space) for record in dataset.records)
-    value_range = Preprocess.from_dict(found.card.preprocess).value_range
-    return replace(dataset, records=moved, spaces={"label": space}, channels=found.card.inputs.channels, value_range=value_range)
+    return dataset if own.names == space.names else _as_named(dataset, head, own, space)
 
 
-def renamed(record: Record, own: LabelSpace, space: LabelSpace) -> Record:
-    """The record with the id that its class has in the model."""
-    target = record.targets.get("label")
-    if target is None or not target.known:
-        return record
-    return replace(record, targets={**record.targets, "label": Label(space.index(own.names[target.index]))})
+def _as_named(dataset: ImageDataset, head: str, own: LabelSpace, space: LabelSpace) -> ImageDataset:
+    """The data set with the ids that its classes have in the model."""
+    table = [space.index(name) for name in own.names]
+    moved = tuple(replace(r, targets={k: renamed(t, table, len(space)) if k == head else t for k, t in r.targets.items()}) for r in dataset.records)
+    return replace(dataset, records=moved, spaces={**dataset.spaces, head: space})
 
 
 def chosen_part(dataset: ImageDataset, wanted: str | None) -> tuple[str, str, list[int]]:
@@ -167,7 +175,7 @@ def chosen_part(dataset: ImageDataset, wanted: str | None) -> tuple[str, str, li
     return part, f"the {part} part, as the data name it", splits[part]
 
 
-def held(evaluation: Evaluation, gates: tuple[str, ...]) -> None:
+def held(evaluation: Any, gates: tuple[str, ...]) -> None:
     """Raises GateError GATE-FAILED for the bars that are not met, UsageError USE-VALUE for a metric that does not exist."""
     failed = []
     for text in gates:

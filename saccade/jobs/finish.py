@@ -14,12 +14,11 @@ from saccade.data.loader import Loader
 from saccade.data.preprocess import Preprocess
 from saccade.data.tiles import windowed
 from saccade.errors import DataError
-from saccade.inference.evaluate import Evaluation, evaluate
-from saccade.inference.postprocess import Postprocess
+from saccade.inference.postprocess import AsItIs, Postprocess
 from saccade.jobs.plan import Plan
 from saccade.jobs.prepare import Prepared
-from saccade.metrics.calibration import fit_temperature, scale
-from saccade.metrics.thresholds import choose
+from saccade.models.table import settled
+from saccade.tasks import find_task
 from saccade.training.engine import Engine
 from saccade.training.run_folder import RunFolder
 
@@ -29,8 +28,11 @@ CALIBRATION_IMAGES = 20  # fewer say nothing of a temperature
 
 def watch_loader(plan: Plan, dataset: Any) -> Loader:
     """Batches in order and unchanged, for validation and evaluation; of windows where the plan has a tiling."""
-    preprocess = Preprocess.from_dict(plan.preprocess)
-    return Loader(windowed(dataset, preprocess.tiling), preprocess, batch_size=max(64, plan.batch), threads=plan.workers, cache_bytes=plan.cache_bytes)
+    preprocess, task = Preprocess.from_dict(plan.preprocess), find_task(plan.task)
+    batch = max(64, plan.batch) if task.head == "label" else plan.batch
+    degrade = task.degrade(settled(plan.task, plan.model, plan.arguments)) if task.degrade is not None else None
+    images = windowed(dataset, preprocess.tiling)
+    return Loader(images, preprocess, batch_size=batch, degrade=degrade, threads=plan.workers, cache_bytes=plan.cache_bytes)
 
 
 def evaluated_part(prepared: Prepared) -> str:
@@ -38,40 +40,44 @@ def evaluated_part(prepared: Prepared) -> str:
     return next(name for name in ("test", "val", "train") if getattr(prepared.split, name))
 
 
-def finish(model: Model, plan: Plan, prepared: Prepared, run: RunFolder, engine: Engine, *, floors: bool) -> Evaluation:
+def finish(model: Model, plan: Plan, prepared: Prepared, run: RunFolder, engine: Engine, *, floors: bool) -> Any:
     """Writes model.saccade, eval/ and report.html into the run folder and returns the evaluation."""
     model.eval()
-    post = calibrated(model, plan, prepared, engine)
-    part = evaluated_part(prepared)
-    run.event("evaluate", part=part, images=len(getattr(prepared.split, part)), temperature=round(post.temperature, 4))
-    loader, limits = watch_loader(plan, prepared.part(part)), dict(post.thresholds) or None
-    evaluation = evaluate(model, loader, space=prepared.space, temperature=post.temperature, thresholds=limits, autocast=engine.autocast())
+    task, post, part = prepared.task, calibrated(model, plan, prepared, engine), evaluated_part(prepared)
+    run.event("evaluate", part=part, images=len(getattr(prepared.split, part)), **post.told())
+    evaluation = measured(model, watch_loader(plan, prepared.part(part)), prepared, engine, post)
     evaluation.write(run.path / "eval")
     metrics = {key: value._asdict() for key, value in evaluation.values.items()}
     bundle.write(run.path / "model.saccade", model, card(plan, prepared, post, metrics))
     run.update(metrics=metrics, evaluated=part)
-    if floors:
+    if floors and task.floors is not None:
         run.event("floors", seconds=FLOOR_SECONDS)
         write_floors(prepared, part, evaluation, run)
     return evaluation
 
 
+def measured(model: Model, loader: Loader, prepared: Prepared, engine: Engine, post: Postprocess) -> Any:
+    """One pass of the model over the loader, by the task's own metric at the thresholds chosen."""
+    task = prepared.task
+    metric = task.metric(prepared.space, **post.stated())
+    return task.measure(model, loader, metric=metric, space=prepared.space, head=task.head, post=post, autocast=engine.autocast())
+
+
 def calibrated(model: Model, plan: Plan, prepared: Prepared, engine: Engine) -> Postprocess:
-    """The temperature and, where a precision is asked for, the thresholds, both from the validation images; none where those are too few.
+    """What finishes the answers, chosen by the validation images; nothing is chosen where those are too few.
 
     Raises DataError DATA-SMALL when thresholds are asked for and there is nothing to choose them by.
     """
+    kind = prepared.task.postprocess
     if len(prepared.split.val) < CALIBRATION_IMAGES:
         if plan.min_precision is not None:
             got = f"{len(prepared.split.val)} validation images, {CALIBRATION_IMAGES} are needed to choose thresholds by"
             raise DataError("DATA-SMALL", got, where="--min-precision", fix="raise --val, or leave --min-precision out")
-        return Postprocess()
-    found = evaluate(model, watch_loader(plan, prepared.part("val")), space=prepared.space, autocast=engine.autocast())
-    p, truth = found.metric.probabilities, found.metric.truth
-    temperature = fit_temperature(p, truth)
-    if plan.min_precision is None:
-        return Postprocess(temperature)
-    return Postprocess(temperature, choose(scale(p, temperature), truth, prepared.space, precision=plan.min_precision))
+        return kind.from_dict({}, prepared.space)
+    if kind is AsItIs and plan.min_precision is None:
+        return AsItIs()
+    found = measured(model, watch_loader(plan, prepared.part("val")), prepared, engine, kind.from_dict({}, prepared.space))
+    return kind.fit(found, prepared.space, plan.min_precision)
 
 
 def card(plan: Plan, prepared: Prepared, post: Postprocess, metrics: Mapping[str, Any]) -> Card:
@@ -81,7 +87,7 @@ def card(plan: Plan, prepared: Prepared, post: Postprocess, metrics: Mapping[str
         model=plan.model,
         arguments=plan.arguments,
         inputs=plan.inputs,
-        spaces={"label": prepared.space},
+        spaces={prepared.task.head: prepared.space},
         preprocess=plan.preprocess,
         postprocess=post.to_dict(),
         metrics=metrics,
@@ -90,12 +96,11 @@ def card(plan: Plan, prepared: Prepared, post: Postprocess, metrics: Mapping[str
     )
 
 
-def write_floors(prepared: Prepared, part: str, evaluation: Evaluation, run: RunFolder) -> None:
+def write_floors(prepared: Prepared, part: str, evaluation: Any, run: RunFolder) -> None:
     """eval/floors.json: what simple models reach on the same images."""
-    from saccade.inference.floors import run_floors
-
-    split = prepared.split
-    found = run_floors(prepared.dataset, split.train, getattr(split, part), space=prepared.space, evaluation=evaluation, budget_s=FLOOR_SECONDS)
+    split, floors = prepared.split, prepared.task.floors
+    assert floors is not None
+    found = floors(prepared.dataset, split.train, getattr(split, part), space=prepared.space, evaluation=evaluation, budget_s=FLOOR_SECONDS)
     storage.write_json(run.path / "eval" / "floors.json", found)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from saccade import storage
 from saccade.data.split import Split, make_folds
 from saccade.errors import DataError, InterruptedRun, UsageError
-from saccade.inference.evaluate import Evaluation
+from saccade.inference.classified import Classified
 from saccade.jobs.finish import write_report
 from saccade.jobs.options import TrainOptions, seconds
 from saccade.jobs.prepare import Prepared, open_checked
@@ -31,7 +31,7 @@ from saccade.training.run_folder import Listener, RunFolder, new_folder
 def run_folds(options: TrainOptions, *, listeners: Sequence[Listener] = (), argv: Sequence[str] | None = None) -> RunResult:
     """Trains K networks, each tested on the part that it was kept from. A budget is that of all folds together."""
     stem = Path(options.data).name.split(".")[0] or "data"
-    run = RunFolder(new_folder(options.out, options.model or "small", stem, options.name or f"cv{options.folds}"), listeners=tuple(listeners))
+    run = RunFolder(new_folder(options.out, options.model or options.task or "small", stem, options.name or f"cv{options.folds}"), listeners=tuple(listeners))
     begin(run, options, argv, set_threads(options.threads))
     with ending(run):
         return _all_folds(options, options, run)
@@ -51,7 +51,7 @@ def resume_folds(options: TrainOptions, stored: TrainOptions, run: RunFolder) ->
 
 
 def _all_folds(options: TrainOptions, resumed: TrainOptions, run: RunFolder) -> RunResult:
-    dataset, report = open_checked(options, run)
+    task, dataset, report = open_checked(options, run)
     refuse_other_data(dataset.fingerprint, resumed, run)
     splits = make_folds(dataset, options.folds, seed=options.seed, val=0.15 if options.val is None else options.val)
     paths = []
@@ -59,11 +59,11 @@ def _all_folds(options: TrainOptions, resumed: TrainOptions, run: RunFolder) -> 
         path = run.path / "folds" / str(number)
         run.event("fold", number=number, folds=len(splits), path=str(path))
         if not _done(path):
-            _one_fold(_share(options, len(splits)), resumed, Prepared(dataset, split, report), path, run)
+            _one_fold(_share(options, len(splits)), resumed, Prepared(task, dataset, split, report), path, run)
         paths.append(path)
-    found = summarise(paths)
+    found = summarise(paths) if task.head == "label" else summarise_values(paths)
     storage.write_json(run.path / "cv.json", found)
-    _write_data(run, Prepared(dataset, splits[0], report), splits, paths[0])
+    _write_data(run, Prepared(task, dataset, splits[0], report), splits, paths[0])
     run.update(metrics=found["metrics"], evaluated="every fold", monitor=RunFolder(paths[0]).info.get("monitor"), model=RunFolder(paths[0]).info.get("model"))
     run.end("done", 0)
     write_report(run)
@@ -123,7 +123,7 @@ def stopping_as(parent: RunFolder) -> Iterator[None]:
 
 def summarise(paths: Sequence[Path]) -> dict[str, Any]:
     """The pooled metrics with intervals, each fold's own, and the floors beside them."""
-    evaluations = [Evaluation.read(path / "eval") for path in paths]
+    evaluations = [Classified.read(path / "eval") for path in paths]
     pooled = evaluations[0].metric
     for evaluation in evaluations[1:]:
         pooled = pooled + evaluation.metric
@@ -132,6 +132,21 @@ def summarise(paths: Sequence[Path]) -> dict[str, Any]:
     means = {key: spread([fold["metrics"][key]["value"] for fold in folds]) for key in metrics}
     floors = [storage.read_json(p / "eval" / "floors.json") for p in paths if (p / "eval" / "floors.json").exists()]
     return {"folds": folds, "metrics": metrics, "means": means, "floors": _floors(floors, folds), "paired": _paired(floors, folds)}
+
+
+def summarise_values(paths: Sequence[Path]) -> dict[str, Any]:
+    """Each fold's own metrics and their mean, whose interval is Student's t over the folds: for answers that are not kept."""
+    from scipy.stats import t
+
+    folds = [{"path": f"folds/{i}", "metrics": storage.read_json(path / "eval" / "metrics.json")} for i, path in enumerate(paths)]
+    metrics: dict[str, Any] = {}
+    for key in folds[0]["metrics"]:
+        values = np.array([fold["metrics"][key]["value"] for fold in folds], float)
+        reach = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+        count = sum(fold["metrics"][key]["n"] for fold in folds)
+        metrics[key] = {"value": float(values.mean()), "low": float(values.mean() - reach), "high": float(values.mean() + reach), "n": count}
+    means = {key: spread([fold["metrics"][key]["value"] for fold in folds]) for key in metrics}
+    return {"folds": folds, "metrics": metrics, "means": means, "floors": {}, "paired": {}}
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

@@ -58,7 +58,7 @@ class TrainOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: Annotated[str, Field(description="a folder, a CSV or a pair of IDX files")] = ""
-    task: Annotated[str, Field(description="what to learn")] = "classify"
+    task: Annotated[str | None, Field(description="what to learn (default: what the labels are for)")] = None
     model: Annotated[
         str | None, Field(description="the network: small, lenet5, resnet18, vgg16, densenet121, mobilenet_v2 or others, which an error lists")
     ] = None

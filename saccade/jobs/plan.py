@@ -21,12 +21,12 @@ from saccade.data.preprocess import Preprocess
 from saccade.data.tiles import square, windowed
 from saccade.errors import UsageError
 from saccade.inference.device import multiply_adds
-from saccade.jobs.defaults import Recipe, batch_size, recipe_of
+from saccade.jobs.defaults import batch_size
 from saccade.jobs.options import TrainOptions, memory, network_settings
 from saccade.jobs.prepare import Prepared
-from saccade.models.table import build, input_size
-from saccade.tasks import find_task
+from saccade.models.table import build
 from saccade.training.engine import auto_precision, pick_device
+from saccade.training.recipe import Recipe
 from saccade.training.settings import Settings
 
 SAMPLES = 200  # images that the constants of a data set are estimated from
@@ -105,23 +105,25 @@ class Chooser:
 
 def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
     """All choices but the number of epochs, which a budget decides after the speed is known (see `jobs.train`)."""
-    choose, task = Chooser(options), find_task(options.task)
+    choose, task = Chooser(options), prepared.task
     model = choose("model", next(iter(task.models)))
+    recipe = task.recipe(model)
     tiling = square(choose("tile", None), choose("tile_overlap", None, "a quarter of the window" if options.tile else ""))
     train = windowed(prepared.part("train"), tiling)
     n, typical = len(train), typical_size(prepared)
     if tiling is not None:
         typical = min(typical[0], tiling.size[0]), min(typical[1], tiling.size[1])
-    size = _size(options, choose, input_size(model, typical), typical)
-    preprocess = Preprocess(size=size, channels=prepared.dataset.channels, value_range=prepared.dataset.value_range, tiling=tiling)
+    size = _size(options, choose, task.size(model, typical), typical)
+    common: dict[str, Any] = {"mode": task.mode, "value_range": prepared.dataset.value_range, "tiling": tiling}
+    preprocess = Preprocess(size=size, channels=prepared.dataset.channels, **common)
     mean, std = constants(train, preprocess)
     inputs = Inputs(prepared.dataset.channels, size, mean, std)
-    policy, mix = augmentation(options, choose, prepared.dataset, recipe_of(model))
-    arguments = network_arguments(options, choose, model)
-    batch = int(choose("batch", batch_size(n), f"{n} training {'windows' if tiling else 'images'}"))
-    settings = learning(options, choose, batch, n, recipe_of(model))
+    policy, mix = augmentation(options, choose, prepared.dataset, recipe)
+    arguments = network_arguments(options, choose, recipe)
+    batch = int(choose("batch", recipe.batch or batch_size(n), recipe.why if recipe.batch else f"{n} training {'windows' if tiling else 'images'}"))
+    settings = learning(options, choose, batch, n, recipe)
     device = pick_device(options.device)
-    work = multiply_adds(build(options.task, model, inputs, prepared.space, arguments), inputs)
+    work = multiply_adds(build(task.name, model, inputs, prepared.space, arguments), inputs)
     settings = replace(settings, precision=precision(options, choose, device, work))
     workers = int(choose("workers", 2, "threads that read while the network computes"))
     cache = memory(options.cache) if options.cache is not None else None
@@ -129,7 +131,7 @@ def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
     monitor = choose("monitor", task.monitor if prepared.split.val else "train_loss")
     stored = preprocess.to_dict(), policy.to_dict(), mix
     choose("min_precision", None)
-    done = options.task, model, arguments, inputs, *stored, batch, settings, monitor
+    done = task.name, model, arguments, inputs, *stored, batch, settings, monitor
     return Plan(*done, str(device), workers, cache, options.min_precision, choose.origins)
 
 
@@ -175,9 +177,8 @@ def augmentation(options: TrainOptions, choose: Chooser, dataset: Dataset, recip
     return policy, mix
 
 
-def network_arguments(options: TrainOptions, choose: Chooser, model: str) -> dict[str, Any]:
+def network_arguments(options: TrainOptions, choose: Chooser, recipe: Recipe) -> dict[str, Any]:
     """The network's arguments: the recipe's for the default network, and the user's `--set name=value`."""
-    recipe = recipe_of(model)
     ours: dict[str, Any] = dict(recipe.arguments)
     for name in ours:
         choose.origins[f"network.{name}"] = f"auto: {recipe.why}"
@@ -191,7 +192,7 @@ def learning(options: TrainOptions, choose: Chooser, batch: int, n: int, recipe:
     """The numbers of `fit`, but for the epochs and the precision."""
     optimiser = choose("optimiser", "adamw")
     adaptive = "adam" in optimiser
-    ours = (recipe.rate if adaptive else 0.05) * max(1.0, batch / 64) ** (0.5 if adaptive else 1.0)
+    ours = (recipe.rate if adaptive else 0.05) * max(1.0, batch / (recipe.batch or 64)) ** (0.5 if adaptive else 1.0)
     given = choose("lr", None, f"for {optimiser} at batch {batch}")
     if given in (None, "find"):
         rate = ours
@@ -209,9 +210,9 @@ def learning(options: TrainOptions, choose: Chooser, batch: int, n: int, recipe:
         weight_decay=choose("weight_decay", recipe.weight_decay if adaptive else 5e-4, recipe.why),
         schedule=choose("schedule", "cosine"),
         warmup=choose("warmup", 0.05),
-        clip=choose("clip", 0.0),
+        clip=choose("clip", recipe.clip),
         accumulate=choose("accumulate", 1),
-        ema=choose("ema", 0.99 if steps < 200 else 0.998),
+        ema=choose("ema", recipe.ema if recipe.ema is not None else 0.99 if steps < 200 else 0.998),
         patience=choose("patience", 0),
         keep=choose("keep", "last", "with an averaged, annealed network the last epoch is as good as any, and choosing among noisy ones costs"),
         save_every_s=options.save_every,

@@ -16,11 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from saccade import bundle, storage
 from saccade.bundle import Bundle
 from saccade.errors import PartialError, Problem, UsageError
+from saccade.inference.answers import FILES
 from saccade.inference.predict import Predictor, Result, predict
 from saccade.inference.sources import Inputs, expand
-from saccade.inference.writers import Journal, Places, Row, draw_overlay, to_row, write_csv, write_failed
+from saccade.inference.writers import Journal, Places, Row, draw_overlay, to_row, write_csv, write_failed, write_picture, write_table
 from saccade.jobs.options import check_tile
 from saccade.jobs.tiling import MODEL_TILE, MODEL_TILE_OVERLAP, retiled
+from saccade.targets import TARGETS
 from saccade.training.engine import set_threads
 from saccade.training.run_folder import new_folder
 
@@ -99,7 +101,8 @@ def run_predict(
     UsageError RUN-EXISTS, RUN-CONFIG, USE-MISSING, USE-VALUE; ResourceError RUN-DISK, DEVICE.
     """
     chosen = options or PredictOptions()
-    read = retiled(bundle.read(model_path(Path(model)), allow_nan=chosen.allow_nan), chosen.tile, chosen.tile_overlap)
+    read = retiled(bundle.read(bundle.model_file(model), allow_nan=chosen.allow_nan), chosen.tile, chosen.tile_overlap)
+    refuse_meaningless(chosen, next(iter(read.card.spaces)))
     inputs = expand(sources)
     places = _places(chosen, out, sources)
     stored = storage.read_json(places.plan) if chosen.resume and places.plan.exists() else {}
@@ -109,8 +112,9 @@ def run_predict(
     _agree(plan, stored, places.plan)
     with storage.disk_errors(places.plan):
         places.plan.parent.mkdir(parents=True, exist_ok=True)
-        if chosen.overlay:
-            places.overlay.mkdir(exist_ok=True)
+        for folder, wanted in ((places.overlay, chosen.overlay), (places.pictures, pictured(predictor))):
+            if wanted:
+                folder.mkdir(exist_ok=True)
     if not stored:
         storage.write_json(places.plan, plan)
     journal = Journal(places.journal)
@@ -124,9 +128,16 @@ def run_predict(
     return _finish(rows, places, predictor, chosen, rate, inputs)
 
 
-def model_path(model: Path) -> Path:
-    """The model file itself, or the one of a run's folder."""
-    return model / "model.saccade" if model.is_dir() else model
+def pictured(predictor: Predictor) -> bool:
+    """Whether the answers are, or have, pictures, which are files of their own."""
+    return TARGETS[predictor.head] in FILES
+
+
+def refuse_meaningless(chosen: PredictOptions, head: str) -> None:
+    """Raises UsageError USE-OPTION for an option that says nothing to answers of this kind."""
+    for name in ("top", "probabilities"):
+        if head != "label" and name in chosen.model_fields_set:
+            raise UsageError("USE-OPTION", f"--{name} is of classifiers, this model answers with {head}", where=f"--{name}", fix="leave it out")
 
 
 def _places(chosen: PredictOptions, out: str | Path | None, sources: Any) -> Places:
@@ -183,9 +194,12 @@ def _record(results: list[Result], rows: list[Row], journal: Journal, chosen: Pr
         if result.error is not None and chosen.on_error == "stop":
             error = result.error
             break
+        place = len(rows) + len(fresh)
         if chosen.overlay:
-            draw_overlay(places.overlay, len(rows) + len(fresh), result, predictor.space)
-        fresh.append(to_row(result, predictor.space, top=chosen.top, probabilities=chosen.probabilities))
+            draw_overlay(places.overlay, place, result, predictor.space)
+        picture = write_picture(places.pictures, place, result) if pictured(predictor) else None
+        row = to_row(result, predictor.space, top=chosen.top, probabilities=chosen.probabilities)
+        fresh.append(row if picture is None else row | {"file": f"{places.pictures.name}/{picture.name}"})
     journal.append(fresh)
     rows += fresh
     if error is not None:
@@ -195,6 +209,8 @@ def _record(results: list[Result], rows: list[Row], journal: Journal, chosen: Pr
 def _finish(rows: list[Row], places: Places, predictor: Predictor, chosen: PredictOptions, rate: float, inputs: Inputs) -> PredictSummary:
     failed = sum(row["status"] == "failed" for row in rows)
     write_failed(places.failed, rows)
-    if places.answers != places.journal:
+    if places.answers != places.journal and predictor.head == "label":
         write_csv(places.answers, rows, predictor.space, top=chosen.top, probabilities=chosen.probabilities)
+    elif places.answers != places.journal:
+        write_table(places.answers, rows)
     return PredictSummary(len(rows), len(rows) - failed, failed, places.answers, rate, places.failed if failed else None, inputs.problems)

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from saccade.core import IGNORE, LabelSpace
+from saccade.core import LabelSpace
 from saccade.data.check import CheckReport, check
+from saccade.data.contents import contents_of, heads, tally
 from saccade.data.dataset import ImageDataset
 from saccade.data.open import open_dataset
 from saccade.data.split import Split, make_split, read_split
 from saccade.errors import DataError
 from saccade.jobs.defaults import test_images, validation_share
 from saccade.jobs.options import TrainOptions
-from saccade.tasks import find_task
+from saccade.tasks import Task, find_task, task_of
 from saccade.training.run_folder import RunFolder
 
 
@@ -23,45 +24,59 @@ from saccade.training.run_folder import RunFolder
 class Prepared:
     """A checked data set, its parts (places in `dataset.records`) and the report on its problems."""
 
+    task: Task[Any]
     dataset: ImageDataset
     split: Split
     report: CheckReport
 
     @property
     def space(self) -> LabelSpace:
-        return self.dataset.spaces["label"]
+        return self.task.space_of(self.dataset.spaces)
 
     def part(self, name: str) -> ImageDataset:
         """The records of train, val or test."""
         return self.dataset.subset(getattr(self.split, name))
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Images of each class in each part that has any."""
+        """Images that have each class in each part that has any; of data without classes, the images under the head's name."""
         found = {}
         for name in ("train", "val", "test"):
             places = getattr(self.split, name)
             if places:
-                ids = Counter(t.index for i in places if (t := self.dataset.records[i].targets.get("label")) is not None)
-                found[name] = {self.space.names[k]: ids.get(k, 0) for k in range(len(self.space))}
+                counted = tally(self.dataset, self.task.head, places) if len(self.space) else {}
+                found[name] = counted or {self.task.head: len(places)}
         return found
 
 
-def open_checked(options: TrainOptions, run: RunFolder) -> tuple[ImageDataset, CheckReport]:
-    """Opens the data, reads every file and lets only a usable set through. Raises DataError."""
+def open_checked(options: TrainOptions, run: RunFolder) -> tuple[Task[Any], ImageDataset, CheckReport]:
+    """Opens the data, reads every file and lets only a usable set through; the task is what the labels are for unless it is named. Raises DataError."""
     found = open_dataset(options.data, format=options.format, group=options.group, label=options.label, follow=options.follow)
-    found = with_head(found, find_task(options.task).head)
-    run.event("opened", name=found.name, format=found.format, reason=found.reason, images=len(found))
+    task = chosen_task(options, found)
+    found = with_task(found, task)
+    run.event("opened", name=found.name, format=found.format, reason=found.reason, images=len(found), task=task.name, named=options.task is not None)
     report = check(found, max_pixels=options.max_pixels, progress=lambda done, total: run.event("step", phase="check", n=done, total=total))
     report.write_csv(run.path / "data_problems.csv")
-    run.event("check", images=len(report.dataset), classes=len(report.dataset.spaces["label"]), problems=problem_counts(report))
+    run.event("check", images=len(report.dataset), classes=len(task.space_of(report.dataset.spaces)), problems=problem_counts(report))
     report.gate(options.max_bad, allow_leak=options.allow_leak)
-    return report.dataset, report
+    return task, report.dataset, report
+
+
+def chosen_task(options: TrainOptions, dataset: ImageDataset) -> Task[Any]:
+    """The task that is named, else what the data's labels are for. Raises UsageError USE-OPTION, DataError DATA-TASK."""
+    return find_task(options.task) if options.task is not None else task_of(heads(dataset), where=str(dataset.root))
+
+
+def with_task(dataset: ImageDataset, task: Task[Any]) -> ImageDataset:
+    """The data set with the truths that a task learns from alone; of a task that needs none, without any. Raises DataError DATA-TASK."""
+    if task.degrade is not None:
+        return dataset.with_heads([])
+    return with_head(dataset, task.head)
 
 
 def with_head(dataset: ImageDataset, head: str) -> ImageDataset:
     """The data set with the truths of this head alone. Raises DataError DATA-TASK when it has none."""
-    if head not in dataset.spaces:
-        there = ", ".join(dataset.spaces) or "none"
+    if head not in heads(dataset):
+        there = ", ".join(heads(dataset)) or "none"
         raise DataError("DATA-TASK", f"it needs {head}; the data ({dataset.format}) have {there}", where=str(dataset.root))
     return dataset.with_heads([head])
 
@@ -73,7 +88,7 @@ def problem_counts(report: CheckReport) -> dict[str, int]:
 
 def prepare(options: TrainOptions, run: RunFolder) -> Prepared:
     """Opens, checks and splits. Raises DataError DATA-SMALL when a part would be empty."""
-    dataset, report = open_checked(options, run)
+    task, dataset, report = open_checked(options, run)
     if options.split is not None:
         split = read_split(options.split, dataset)
         refuse_leaks(dataset, split, options, run)
@@ -81,18 +96,17 @@ def prepare(options: TrainOptions, run: RunFolder) -> Prepared:
         val = validation_share(len(dataset)) if options.val is None else options.val
         test = test_images(len(dataset)) if options.test is None and "test" not in dataset.splits else options.test
         split = make_split(dataset, test=test or None, val=val, seed=options.seed, order=options.order)
-    prepared = Prepared(dataset, split, report)
-    labelled = [i for i in split.train if known(dataset, i)]
+    prepared = Prepared(task, dataset, split, report)
+    labelled = [i for i in split.train if task.degrade is not None or known(dataset, i, task.head)]
     if len(labelled) < 2:
         raise DataError("DATA-SMALL", f"{len(labelled)} labelled images to train on", where=str(options.data))
     run.event("split", reason=split.reason, **{name: len(getattr(split, name)) for name in ("train", "val", "test")})
     return prepared
 
 
-def known(dataset: ImageDataset, place: int) -> bool:
-    """Whether the record has a label."""
-    target = dataset.records[place].targets.get("label")
-    return target is not None and target.index != IGNORE
+def known(dataset: ImageDataset, place: int, head: str) -> bool:
+    """Whether the record has a truth that says something. Raises DataError for one in a file that cannot be read."""
+    return contents_of(dataset, dataset.records[place], head).known
 
 
 def refuse_leaks(dataset: ImageDataset, split: Split, options: TrainOptions, run: RunFolder) -> None:

@@ -83,7 +83,7 @@ def refuse_changes(options: TrainOptions, run: RunFolder) -> None:
 
 def reopened(stored: TrainOptions, options: TrainOptions, run: RunFolder) -> Prepared:
     """The data as it was: the same images, labels and parts. Raises DataError DATA-CHANGED."""
-    dataset, report = open_checked(stored, run)
+    task, dataset, report = open_checked(stored, run)
     known = storage.read_json(run.path / "data.json")
     if dataset.fingerprint != known["fingerprint"]:
         if not options.data_changed_ok:
@@ -91,7 +91,7 @@ def reopened(stored: TrainOptions, options: TrainOptions, run: RunFolder) -> Pre
         run.alert("DATA-CHANGED", "accepted with --data-changed-ok")
     places = {record.id: i for i, record in enumerate(dataset.records)}
     parts = {name: tuple(places[i] for i in ids if i in places) for name, ids in known["split"].items()}
-    return Prepared(dataset, Split(parts["train"], parts["val"], parts["test"], known["split_reason"]), report)
+    return Prepared(task, dataset, Split(parts["train"], parts["val"], parts["test"], known["split_reason"]), report)
 
 
 def adjusted(plan: Plan, options: TrainOptions) -> Plan:

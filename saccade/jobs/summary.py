@@ -64,7 +64,7 @@ def _by_name(name: str, options: SummaryOptions) -> tuple[Model, Inputs]:
 
 
 def _from_file(path: Path, options: SummaryOptions) -> tuple[Model, Inputs]:
-    found = bundle.read(path / "model.saccade" if path.is_dir() else path)
+    found = bundle.read(bundle.model_file(path))
     if options.set:
         raise UsageError("USE-VALUE", f"set={', '.join(options.set)}", where="--set", fix="a model file has its arguments already; give a network by name")
     assert isinstance(found.model, Model)

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from saccade.core import Batch, Model
+from saccade.core import Batch, Estimated, Feeds, Model
 from saccade.data.augment import Policy
 from saccade.data.augment_mix import Mix
 from saccade.data.loader import Loader
@@ -25,17 +25,17 @@ from saccade.data.open import open_dataset
 from saccade.data.preprocess import Preprocess
 from saccade.data.tiles import windowed
 from saccade.errors import InterruptedRun, ResourceError, SaccadeError
-from saccade.inference.evaluate import Evaluation
 from saccade.jobs import finish as finishing
-from saccade.jobs.defaults import enough_epochs, recipe_of
+from saccade.jobs.defaults import enough_epochs
 from saccade.jobs.options import TrainOptions, seconds
 from saccade.jobs.plan import Plan, make_plan
 from saccade.jobs.prepare import Prepared, prepare, write_data
 from saccade.jobs.samples import write_batch
+from saccade.models.table import MODELS, settled
 from saccade.models.table import find as find_model
 from saccade.tasks import find_task
 from saccade.training.engine import Engine, set_threads
-from saccade.training.fit import Feeds, fit
+from saccade.training.fit import fit
 from saccade.training.probes import Speed, epochs_in, find_rate, measure_speed, overfits
 from saccade.training.run_folder import Listener, RunFolder, new_folder
 
@@ -73,7 +73,7 @@ def run_train(options: TrainOptions, *, listeners: Sequence[Listener] = (), argv
         return run_folds(options, listeners=listeners, argv=argv)
     began = time.monotonic()
     stem = Path(options.data).name.split(".")[0] or "data"
-    run = RunFolder(new_folder(options.out, options.model or "small", stem, options.name), listeners=tuple(listeners))
+    run = RunFolder(new_folder(options.out, options.model or options.task or "small", stem, options.name), listeners=tuple(listeners))
     threads = set_threads(options.threads)
     begin(run, options, argv, threads)
     with ending(run):
@@ -83,11 +83,18 @@ def run_train(options: TrainOptions, *, listeners: Sequence[Listener] = (), argv
 
 def refuse_early(options: TrainOptions) -> None:
     """What is misspelt is refused before a run folder is made: the task, the model, the path. Raises UsageError, DataError DATA-MISSING."""
-    find_task(options.task)
+    if options.task is not None:
+        find_task(options.task)
     if options.model is not None:
-        find_model(options.task, options.model)
+        known_model(options)
     if not Path(options.data).exists():
         open_dataset(options.data)  # its error names the likely path
+
+
+def known_model(options: TrainOptions) -> None:
+    """Raises UsageError USE-OPTION for a model that the task does not have or, where none is named, that no task has."""
+    tasks = [options.task] if options.task is not None else [task for task, models in MODELS.items() if options.model in models] or ["classify"]
+    find_model(tasks[0], str(options.model))
 
 
 def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *, began: float) -> RunResult:
@@ -96,17 +103,18 @@ def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *,
     engine = Engine(plan.device, plan.settings.precision)
     model = plan.build(prepared.space)
     feeds = make_feeds(plan, prepared)
-    plan = with_rate(plan, options, model, feeds, run, engine)
-    if options.selftest:
+    looped = not isinstance(model, Estimated)
+    plan = with_rate(plan, options, model, feeds, run, engine) if looped else plan
+    if options.selftest and looped:
         selftest(model, plan, prepared, run, engine)
     plan = with_epochs(plan, options, prepared, model, feeds, run, engine, began)
     if isinstance(feeds.train, Loader):
         plan = replace(plan, origins={**plan.origins, "cache_bytes": f"{plan.origins['cache_bytes']}; {feeds.train.cache_note}"})
-        write_batch(run.path / "samples", next(iter(feeds.train.epoch(0))), prepared.space)
+        write_batch(run.path / "samples", next(iter(feeds.train.epoch(0))), prepared.space, prepared.task.head)
     write_data(run, prepared, plan.preprocess)
     run.write_config(plan.flat(), plan.origins)
     parameters = sum(p.numel() for p in model.parameters())
-    facts = {"model": plan.model, "monitor": plan.monitor, "precision": plan.settings.precision, "fingerprint": prepared.dataset.fingerprint}
+    facts = {"task": plan.task, "model": plan.model, "monitor": plan.monitor, "precision": plan.settings.precision, "fingerprint": prepared.dataset.fingerprint}
     run.update(plan=plan.to_dict(), parameters=parameters, **facts)
     run.event("plan", values=plan.flat(), origins=plan.origins, parameters=parameters)
     return train_planned(plan, model, feeds, prepared, run, engine, floors=options.floors)
@@ -114,10 +122,13 @@ def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *,
 
 def train_planned(plan: Plan, model: Model, feeds: Feeds, prepared: Prepared, run: RunFolder, engine: Engine, *, floors: bool) -> RunResult:
     """Everything after the plan is stored: what a resumed run does too."""
-    task = find_task(plan.task)
+    task = prepared.task
     metrics = {task.head: lambda: task.metric(prepared.space)} if feeds.val is not None else {}
     monitor = plan.monitor if feeds.val is not None else "train_loss"
-    fit(model, feeds, settings=plan.settings, run=run, engine=engine, metrics=metrics, monitor=monitor)
+    if isinstance(model, Estimated):
+        estimated(model, feeds, run, engine)
+    else:
+        fit(model, feeds, settings=plan.settings, run=run, engine=engine, metrics=metrics, monitor=monitor)
     progress = [row for row in run.rows() if row.get("best")]
     run.update(best={"epoch": progress[-1]["epoch"], "value": progress[-1].get(monitor)} if progress else None)
     for problem in (feeds.train.problems if isinstance(feeds.train, Loader) else ())[:20]:
@@ -126,7 +137,17 @@ def train_planned(plan: Plan, model: Model, feeds: Feeds, prepared: Prepared, ru
     return result(run, evaluation)
 
 
-def result(run: RunFolder, evaluation: Evaluation) -> RunResult:
+def estimated(model: Estimated, feeds: Feeds, run: RunFolder, engine: Engine) -> None:
+    """Trains what learns without the loop: one pass or as many as it asks for, its progress being events of the run."""
+    engine.place(model)
+    began = time.monotonic()
+    model.train()
+    model.estimate(feeds, run)
+    model.eval()
+    run.event("estimated", seconds=round(time.monotonic() - began, 2))
+
+
+def result(run: RunFolder, evaluation: Any) -> RunResult:
     """Ends the run well: the report is written last, because it tells how the run ended."""
     run.end("done", 0)
     finishing.write_report(run)
@@ -135,13 +156,14 @@ def result(run: RunFolder, evaluation: Evaluation) -> RunResult:
 
 def make_feeds(plan: Plan, prepared: Prepared) -> Feeds:
     """The loaders of a plan: training images shuffled, changed and mixed; validation images as they are."""
-    preprocess = Preprocess.from_dict(plan.preprocess)
+    preprocess, task = Preprocess.from_dict(plan.preprocess), prepared.task
     train = Loader(
         windowed(prepared.part("train"), preprocess.tiling),
         preprocess,
         batch_size=plan.batch,
         policy=Policy.from_dict(plan.policy),
         mix=Mix(**plan.mix) if any(plan.mix.values()) else None,
+        degrade=task.degrade(settled(plan.task, plan.model, plan.arguments)) if task.degrade is not None else None,
         shuffle=True,
         seed=plan.settings.seed,
         threads=plan.workers,
@@ -172,19 +194,21 @@ def selftest(model: Model, plan: Plan, prepared: Prepared, run: RunFolder, engin
 
 
 def few_images(plan: Plan, prepared: Prepared) -> Batch:
-    """Eight training images, of as many classes as there are."""
-    preprocess = Preprocess.from_dict(plan.preprocess)
+    """Eight training images with a truth, of as many classes as there are."""
+    preprocess, task = Preprocess.from_dict(plan.preprocess), prepared.task
     train = windowed(prepared.part("train"), preprocess.tiling)
     chosen: list[int] = []
-    seen: dict[int, list[int]] = {}
+    seen: dict[Any, list[int]] = {}
     for place, record in enumerate(train.records):
-        if (target := record.targets.get("label")) is not None and target.known:
-            seen.setdefault(target.index, []).append(place)
+        target = record.targets.get(task.head)
+        if task.degrade is not None or (target is not None and getattr(target, "known", True)):
+            seen.setdefault(getattr(target, "index", None), []).append(place)
     while len(chosen) < SELFTEST_IMAGES and any(seen.values()):
         for places in seen.values():
             if places and len(chosen) < SELFTEST_IMAGES:
                 chosen.append(places.pop(0))
-    loader = Loader(train.subset(chosen), preprocess, batch_size=len(chosen), threads=0)
+    degrade = task.degrade(settled(plan.task, plan.model, plan.arguments)) if task.degrade is not None else None
+    loader = Loader(train.subset(chosen), preprocess, batch_size=len(chosen), degrade=degrade, threads=0)
     return next(iter(loader.epoch(0)))
 
 
@@ -192,13 +216,15 @@ def with_epochs(plan: Plan, options: TrainOptions, prepared: Prepared, model: Mo
     """The plan with its epochs: the user's, or what the budget allows at the speed measured, but never more than help."""
     tiling = Preprocess.from_dict(plan.preprocess).tiling
     n, val, test = (len(windowed(prepared.part(name), tiling)) for name in ("train", "val", finishing.evaluated_part(prepared)))
+    if isinstance(model, Estimated):
+        return replace(plan, origins={**plan.origins, "epochs": "auto: it learns without epochs"})
     if options.epochs is not None:
         return replace(plan, settings=replace(plan.settings, epochs=int(options.epochs)), origins={**plan.origins, "epochs": "user"})
     budget = options.budget or DEFAULT_BUDGET
     speed = measured(model, plan, options, feeds, run, engine)
     after = 5 + (finishing.FLOOR_SECONDS if options.floors else 0) * min(1.0, n / 2000) + 2 * speed.first_s * (test + val)
     left = seconds(budget) - (time.monotonic() - began) - after
-    most = round(enough_epochs(n) * recipe_of(plan.model).epochs * (2 if options.budget else 1))  # who grants the time may use it
+    most = round(enough_epochs(n) * prepared.task.recipe(plan.model).epochs * (2 if options.budget else 1))  # who grants the time may use it
     fits = epochs_in(left, speed, train_images=n, val_images=val)
     run.event("speed", images_per_s=round(1 / speed.later_s, 1), budget=budget, epochs=fits, most=most)
     why = f"auto: {1 / speed.later_s:.0f} images/s in a budget of {budget}" if fits < most else f"auto: enough for {n} {'windows' if tiling else 'images'}"

@@ -62,6 +62,9 @@ MODELS: dict[str, dict[str, Builder]] = {
     },
 }
 
+# the tasks whose answers have no classes: pictures, numbers, codes
+UNNAMED = frozenset({"colorize", "upscale", "denoise", "inpaint", "represent", "generate"})
+
 # what other tools call these models
 OTHER_NAMES = {"lenet": "lenet5", "lenet_5": "lenet5", "lenet-5": "lenet5", "LeNet": "lenet5", "LeNet5": "lenet5", "cnn": "small", "default": "small"}
 OTHER_NAMES |= {f"{prefix}{depth}": f"resnet{depth}" for prefix in ("resnet-", "ResNet", "ResNet-", "resnet_") for depth in (18, 34, 50, 20, 56, 110)}
@@ -110,7 +113,7 @@ def skeleton(task: str, name: str, inputs: Inputs, space: LabelSpace, arguments:
         got = f"argument {unknown[0]!r} of {name}: {nearest(unknown[0], schema(builder).model_fields, HINTS)}"
         raise ModelError("MODEL-ARGS", got) if stored else UsageError("USE-OPTION", got)
     try:
-        check_sizes(inputs, space)
+        check_sizes(inputs, space, least=0 if task in UNNAMED else 1)
         valid = checked(builder, arguments)
         with torch.device("meta"):
             model = builder(inputs, space, **valid)
@@ -120,6 +123,13 @@ def skeleton(task: str, name: str, inputs: Inputs, space: LabelSpace, arguments:
     except ValueError as error:
         raise _out_of_range(f"{name}: {error}", stored) from error
     return model
+
+
+def settled(task: str, name: str, arguments: Mapping[str, Any] = EMPTY) -> dict[str, Any]:
+    """All arguments of a model, those not given at their defaults. Raises as `build` does of a user's values."""
+    builder = find(task, name)
+    fixed = builder.keywords if isinstance(builder, partial) else {}
+    return {**fixed, **defaults(builder), **arguments}
 
 
 def find(task: str, name: str, *, stored: bool = False) -> Builder:
@@ -133,8 +143,8 @@ def find(task: str, name: str, *, stored: bool = False) -> Builder:
     return MODELS[task][name]
 
 
-def check_sizes(inputs: Inputs, space: LabelSpace) -> None:
-    """Raises ValueError unless channels, size, constants and the number of classes are of a kind that an image can have."""
+def check_sizes(inputs: Inputs, space: LabelSpace, *, least: int = 1) -> None:
+    """Raises ValueError unless channels, size, constants and the number of classes (from `least` on) are of a kind that an image can have."""
     if not 1 <= inputs.channels <= CHANNEL_LIMIT:
         raise ValueError(f"channels must be 1 to {CHANNEL_LIMIT}, got {inputs.channels}")
     if len(inputs.size) != 2 or not all(1 <= side <= SIDE_LIMIT for side in inputs.size):
@@ -143,8 +153,8 @@ def check_sizes(inputs: Inputs, space: LabelSpace) -> None:
         raise ValueError(f"mean and std must have one number a channel ({inputs.channels}), got {len(inputs.mean)} and {len(inputs.std)}")
     if not all(abs(mean) < float("inf") for mean in inputs.mean) or not all(0 < std < float("inf") for std in inputs.std):
         raise ValueError(f"mean must be finite and std above 0, got {inputs.mean[:4]} and {inputs.std[:4]}")
-    if not 1 <= len(space) <= CLASS_LIMIT:
-        raise ValueError(f"the number of classes must be 1 to {CLASS_LIMIT}, got {len(space)}")
+    if not least <= len(space) <= CLASS_LIMIT:
+        raise ValueError(f"the number of classes must be {least} to {CLASS_LIMIT}, got {len(space)}")
 
 
 def parameter_count(model: torch.nn.Module) -> int:

@@ -30,6 +30,15 @@ class Facts:
     predictions: list[dict[str, Any]] = field(default_factory=list)
     config: list[tuple[str, str, str]] = field(default_factory=list)
     folds: dict[str, Any] = field(default_factory=dict)
+    pictures: list[dict[str, Any]] = field(default_factory=list)
+
+    def table(self, name: str) -> list[dict[str, str]]:
+        """The rows of eval/NAME.csv, which the task's metric wrote; none where there is no such file."""
+        return _table(self.folder / "eval" / f"{name}.csv")
+
+    @property
+    def task(self) -> str:
+        return str(self.run.get("task") or "classify")
 
     @property
     def evaluated(self) -> str:
@@ -68,6 +77,7 @@ def read_facts(folder: Path) -> Facts:
     parts = [folder / "eval"] if (folder / "eval").exists() else sorted(folder.glob("folds/*/eval"))
     cv, data = _json(folder / "cv.json"), _json(folder / "data.json")
     predictions = [row for part in parts for row in _lines(part / "predictions.jsonl")]
+    labelled = predictions if predictions and "probabilities" in predictions[0] else []
     return Facts(
         folder,
         storage.read_json(folder / "run.json"),
@@ -78,11 +88,12 @@ def read_facts(folder: Path) -> Facts:
         cv.get("metrics") or _json(folder / "eval" / "metrics.json"),
         _json(folder / "eval" / "floors.json") or _floors_of(cv, len(data.get("classes", [])) == 2),
         _table(folder / "eval" / "per_class.csv"),
-        _cells(folder / "eval" / "confusion.csv") or _counted(predictions),
-        _table(folder / "eval" / "calibration.csv") or _reliability(predictions),
+        _cells(folder / "eval" / "confusion.csv") or _counted(labelled),
+        _table(folder / "eval" / "calibration.csv") or _reliability(labelled),
         predictions,
         _config(folder / "config.toml"),
         cv,
+        _json(folder / "eval" / "pictures.json").get("pictures", []),
     )
 
 

@@ -21,6 +21,7 @@ caption{text-align:left;color:var(--soft);font-size:.85rem;padding-bottom:.3rem}
 th,td{white-space:nowrap;padding:.28rem .55rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}
 th{font-weight:600;color:var(--soft)}th:first-child,td:first-child{text-align:left}th.words{text-align:left}td.words{white-space:normal;text-align:left;overflow-wrap:anywhere}
 .wide{overflow-x:auto}
+.pairs{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,34rem),1fr));gap:.9rem}.pairs img{width:100%}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.5rem,1fr));gap:.9rem}
 figure{margin:0;font-size:.82rem;line-height:1.35;overflow-wrap:anywhere}
 figure img,figure .gone{display:block;width:100%;aspect-ratio:1;object-fit:contain;background:var(--wash);border-radius:4px;image-rendering:auto}

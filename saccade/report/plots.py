@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from saccade import storage
-from saccade.inference.evaluate import write_csv
+from saccade.inference.tables import write_csv
 
 BLUE, ORANGE, GREY, INK, FAINT = "#2f5f98", "#d1751f", "#8a94a3", "#1c2430", "#e3e7ec"
 INKED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")

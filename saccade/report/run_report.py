@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from saccade import storage
-from saccade.report import sections
+from saccade.report import general, sections
 from saccade.report.facts import Facts, read_facts
 from saccade.report.page import page
+from saccade.report.sections import Section
+
+Maker = Callable[[Facts], Section | None]
+CLASSIFY: tuple[Maker, ...] = (sections.verdict, sections.numbers, sections.folds, sections.confusion, sections.images, sections.calibration)
+
+SECTIONS: dict[str, tuple[Maker, ...]] = {"classify": CLASSIFY}
+"""The tasks whose reports are their own from the verdict to the images; all others have those of `report.general`."""
+EXTRA: dict[str, tuple[Maker, ...]] = {}
+"""What a task's report has besides: between the numbers and the images."""
 
 
 def write(folder: Path) -> Path:
@@ -21,18 +31,8 @@ def write(folder: Path) -> Path:
 
 def render(facts: Facts) -> str:
     """The page as text."""
-    made = [
-        sections.verdict(facts),
-        sections.numbers(facts),
-        sections.folds(facts),
-        sections.confusion(facts),
-        sections.images(facts),
-        sections.calibration(facts),
-        sections.training(facts),
-        sections.data(facts),
-        sections.settings(facts),
-        sections.repeat(facts),
-    ]
+    chosen = SECTIONS.get(facts.task) or (general.verdict, general.numbers, sections.folds, *EXTRA.get(facts.task, ()), general.images)
+    made = [section(facts) for section in (*chosen, sections.training, sections.data, sections.settings, sections.repeat)]
     started = datetime.fromtimestamp(facts.run.get("started", 0), UTC)
     subtitle = f"{facts.run.get('status', '')}, begun {started:%Y-%m-%d %H:%M} UTC, saccade {facts.run.get('versions', {}).get('saccade', '')}"
     title = f"{facts.data.get('name', 'run')}: {facts.run.get('model', '')}"

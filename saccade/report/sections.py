@@ -37,7 +37,7 @@ def verdict(f: Facts) -> Section:
     area = f.metrics.get("auroc", {})
     if f.best_auroc_floor and area.get("value") is not None:
         good += f" Its AUROC is {interval(area)}" + _beside(area["value"], f.best_auroc_floor, "auroc", "p_auroc") + "."
-    return "verdict", "Verdict", paragraph(f"{what} {good} {_weakness(f)}", "lead") + _above(f) + _honesty(f)
+    return "verdict", "Verdict", paragraph(f"{what} {good} {_weakness(f)}", "lead") + _above(f) + honesty(f)
 
 
 def _beside(own: float, best: tuple[str, dict[str, Any]] | None, key: str, p: str) -> str:
@@ -85,7 +85,8 @@ def _weakness(f: Facts) -> str:
     return f"Its weakness: of {worst['class']} it finds {100 * float(worst['recall']):.0f} % ({worst['support']} images), and {confused}."
 
 
-def _honesty(f: Facts) -> str:
+def honesty(f: Facts) -> str:
+    """What must be said of images that were trained on or chosen by."""
     if f.evaluated == "val":
         return paragraph(
             "These images also chose the epoch and the calibration, so the numbers are somewhat too good; keep a test part aside with --test 0.2.", "soft"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from saccade.errors import UsageError, nearest
+from saccade.errors import DataError, UsageError, nearest
 from saccade.tasks.classify import CLASSIFY
 from saccade.tasks.task import Task
 
+# in the order in which a data set is asked what it is for, where the user does not say
 TASKS: dict[str, Task[Any]] = {"classify": CLASSIFY}
 
 
@@ -18,4 +20,16 @@ def find_task(name: str) -> Task[Any]:
     return TASKS[name]
 
 
-__all__ = ["TASKS", "Task", "find_task"]
+def task_of(heads: Sequence[str], *, where: str = "") -> Task[Any]:
+    """What a data set with these heads is for. Raises DataError DATA-TASK when nothing here learns from them.
+
+    >>> task_of(["label"]).name
+    'classify'
+    """
+    for task in TASKS.values():
+        if task.degrade is None and task.suits(heads):
+            return task
+    raise DataError("DATA-TASK", f"the data have {', '.join(heads) or 'no labels'}; the tasks are {', '.join(TASKS)}", where=where, fix="name one by --task")
+
+
+__all__ = ["TASKS", "Task", "find_task", "task_of"]

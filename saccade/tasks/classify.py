@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from saccade.core import LabelSpace, Record
+from saccade.core import LabelSpace, Model, Record
+from saccade.data.loader import Loader
+from saccade.inference.classified import Classified, classify_all
+from saccade.inference.floors import run_floors
+from saccade.inference.postprocess import Calibrated
 from saccade.metrics.classification import Classification
-from saccade.models.table import MODELS
+from saccade.models.table import MODELS, input_size
 from saccade.targets import Label
 from saccade.tasks.task import Task
+from saccade.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -57,12 +63,39 @@ def example(images: int = 60) -> Pictures:
     return Pictures("digits", records, pixels, {"label": space}, f"scikit-learn digits {images}")
 
 
+def measured(
+    model: Model,
+    loader: Loader,
+    *,
+    metric: Classification,
+    space: LabelSpace,
+    head: str,
+    post: Calibrated | None = None,
+    autocast: AbstractContextManager[None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Classified:
+    """A pass of a classifier, see `inference.classified.classify_all`; the metric's thresholds are the answers'."""
+    temperature = post.temperature if post is not None else 1.0
+    return classify_all(model, loader, space=space, head=head, temperature=temperature, thresholds=metric.threshold, autocast=autocast, progress=progress)
+
+
+RECIPES = {
+    "small": Recipe("the default network's recipe", arguments={"label_smoothing": 0.1, "dropout": 0.2}),
+    "lenet5": Recipe("LeNet-5's recipe: a network of 60,000 weights needs little regularisation", "symbols", weight_decay=1e-4, epochs=3.0),
+    "": Recipe("the recipe of residual networks", arguments={"label_smoothing": 0.1}),
+}
+
 CLASSIFY: Task[Label] = Task(
     name="classify",
     head="label",
+    about="one class for a whole image",
     target=Label,
-    metric=partial(Classification),
+    metric=Classification,
     monitor="accuracy",
     models=MODELS["classify"],
     example=example,
+    size=input_size,
+    recipes=RECIPES,
+    measure=measured,
+    floors=run_floors,
 )

@@ -2,25 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic
 
 from saccade.core import Dataset, LabelSpace, Metric, T
+from saccade.data.degrade import Degrade
+from saccade.data.preprocess import Mode
+from saccade.inference.evaluate import evaluate
+from saccade.inference.postprocess import Postprocess, postprocess_of
+from saccade.training.recipe import Recipe
+
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Task(Generic[T]):
     """The one place that knows target, metric, models and how to begin.
 
-    head: the name under which records hold their target; metric: a fresh metric for a label space; monitor: the key that chooses
-    the best epoch; models: builders by name, the default first; example: a tiny learnable data set.
+    head: the name under which records hold their target, a key of `targets.TARGETS`. about: what is learnt, in a few words. metric: a fresh
+    metric for a label space (and `threshold=` where `inference.postprocess` chooses thresholds for the head). monitor: the key that chooses
+    the best epoch. models: builders by name, the default first. example: a small learnable data set.
+    size: the input (h, w) of a model for images that are typically so large. mode: how a picture fits the input. recipes: what training does
+    when nothing is said, by model; "" is that of all others. measure: one pass of a model over a loader, see `inference.evaluate.evaluate`.
+    degrade: of a task whose truth is the picture itself: how the input is made from it, given the builder's arguments; such a task needs no
+    labels. floors: simple models beside it, see `inference.floors.run_floors`. wanted: whether a data set with these heads is of this task,
+    where the user does not say; asked in the order of the table.
     """
 
     name: str
     head: str
+    about: str
     target: type[T]
-    metric: Callable[[LabelSpace], Metric[T]]
+    metric: Callable[..., Metric[T]]
     monitor: str
     models: Mapping[str, Callable[..., Any]]
     example: Callable[[], Dataset]
+    size: Callable[[str, Size], Size]
+    mode: Mode = "stretch"
+    recipes: Mapping[str, Recipe] = field(default_factory=lambda: {"": Recipe("the usual recipe")})
+    measure: Callable[..., Any] = evaluate
+    degrade: Callable[[Mapping[str, Any]], Degrade] | None = None
+    floors: Callable[..., dict[str, Any]] | None = None
+    wanted: Callable[[Sequence[str]], bool] | None = None
+
+    @property
+    def postprocess(self) -> type[Postprocess]:
+        """What finishes the answers."""
+        return postprocess_of(self.head)
+
+    def recipe(self, model: str) -> Recipe:
+        """What training does with this model when nothing is said."""
+        return self.recipes.get(model, self.recipes[""])
+
+    def suits(self, heads: Sequence[str]) -> bool:
+        """Whether it is what a data set with these heads is for."""
+        return self.wanted(heads) if self.wanted is not None else self.head in heads
+
+    def space_of(self, spaces: Mapping[str, LabelSpace]) -> LabelSpace:
+        """The names of the head's classes; none where it has no classes."""
+        return spaces.get(self.head, LabelSpace(()))

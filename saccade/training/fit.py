@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from saccade import storage
-from saccade.core import EMPTY, Batch, Stage, System
+from saccade.core import EMPTY, Batch, Feeds, Stage, System
 from saccade.errors import DivergedError, InterruptedRun, ResourceError, UsageError
 from saccade.training import checkpoint as checkpoints
 from saccade.training import control
@@ -38,20 +38,6 @@ BAD_STEPS, REWINDS = 3, 3  # steps in a row that may be left out; times the run 
 SHOW_EVERY_S = 0.5
 LISTEN_EVERY = 5  # epochs, on whose first step the messages between the layers are recorded
 SAVE_SHARE = 0.05  # of the time of a run, at most, goes into checkpoints at the ends of epochs
-
-
-class Feed(Protocol):
-    """Batches of an epoch, the same ones whenever asked again; `data.loader.Loader` is one."""
-
-    def __len__(self) -> int: ...
-    def epoch(self, epoch: int, start: int = 0, stop: int | None = None) -> Iterator[Batch]: ...
-
-
-class Feeds(NamedTuple):
-    """What a run learns from, and what it is watched by."""
-
-    train: Feed
-    val: Feed | None = None
 
 
 class Watch(NamedTuple):

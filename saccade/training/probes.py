@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 import torch
 
-from saccade.core import Batch, System
+from saccade.core import Batch, Feed, System
 from saccade.training.engine import Engine
-from saccade.training.fit import Feed
 from saccade.training.optimisers import make_optimiser
 from saccade.training.settings import Settings
 

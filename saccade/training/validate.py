@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 
-from saccade.core import Batch, Metric, Model, System
+from saccade.core import Batch, Geometry, Meta, Metric, Model, System
 from saccade.training.engine import Engine
 
 Metrics = Mapping[str, Callable[[], Metric[Any]]]  # head -> a fresh metric
@@ -33,7 +34,7 @@ def validate(system: System, batches: Iterable[Batch], *, engine: Engine, metric
         placed = engine.place_batch(batch)
         if isinstance(system, Model):
             with engine.autocast():
-                terms, predictions = system.evaluate(placed)
+                terms, predictions = system.evaluate(in_input_pixels(placed))
         else:
             terms, predictions = engine.losses(system, placed, "all"), {}
         if terms:
@@ -46,6 +47,13 @@ def validate(system: System, batches: Iterable[Batch], *, engine: Engine, metric
     system.train(was_training)
     values = {f"{head}.{key}" if len(running) > 1 else key: value for head, metric in running.items() for key, value in points(metric).items()}
     return Validation(total / max(1, images), values, answers)
+
+
+def in_input_pixels(batch: Batch) -> Batch:
+    """The batch with answers to be given in the pixels of the inputs, which its targets are in, and not in those of the sources."""
+    sizes = [(int(size[0]), int(size[-1])) for size in batch.sizes.tolist()]
+    meta = [Meta(one.id, size, Geometry.identity(size)) for one, size in zip(batch.meta, sizes, strict=True)]
+    return replace(batch, meta=meta)
 
 
 def points(metric: Metric[Any]) -> dict[str, float]:

@@ -218,7 +218,6 @@ def change(**values):
         ({"task": 3}, "task"),
         ({"arguments": []}, "arguments"),
         ({"licence": None}, "licence"),
-        ({"spaces": {"label": {"names": []}}}, "class names"),
         ({"spaces": {"label": {"names": ["a", "a", "b"]}}}, "differ"),
         ({"spaces": {"label": {"names": ["a", "b\0", "c"]}}}, "class names"),
         ({"spaces": {"label": {"names": ["a", "b", "c"], "background": 7}}}, "background"),
@@ -232,6 +231,10 @@ def change(**values):
 )
 def test_a_card_of_another_shape(values, word, path):
     refused(tamper_card(path, change(**values)), "MODEL-CORRUPT", word)
+
+
+def test_a_classifier_without_classes(path):
+    refused(tamper_card(path, change(spaces={"label": {"names": []}})), "MODEL-ARGS", "number of classes")
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"a": 1, "a": 2}', "[" * 5000, '{"format": [1, 0], "task": NaN}', "{"])

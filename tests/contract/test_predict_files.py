@@ -16,7 +16,7 @@ from saccade.inference import predict as predicting
 from saccade.inference.fold import folded
 from saccade.inference.predict import Predictor
 from saccade.inference.sources import expand
-from saccade.inference.writers import plain
+from saccade.inference.tables import guarded
 from saccade.jobs.predict import PredictOptions, run_predict
 from saccade.models.table import MODELS, build
 from tests.support.bundle_files import SPACE, tiny_card, tiny_model, write_tiny
@@ -90,8 +90,8 @@ def test_reading_threads_change_no_byte(model, pictures):
     predictor, items = Predictor(bundle.read(model), precision="fp32"), predicting_items(pictures)
     results = [[r for batch in predicting.predict(predictor, items, batch=4, workers=workers) for r in batch] for workers in (1, 3)]
     for one, other in zip(*results, strict=True):
-        assert one.input == other.input and (one.label is None) == (other.label is None)
-        assert one.label is None or torch.equal(one.label.probabilities, other.label.probabilities)
+        assert one.input == other.input and (one.answer is None) == (other.answer is None)
+        assert one.answer is None or torch.equal(one.answer.probabilities, other.answer.probabilities)
 
 
 def predicting_items(folder):
@@ -108,7 +108,7 @@ def test_the_answers_are_those_of_the_network_alone(model, pictures):
         inputs = predictor.preprocess.apply(grey, predictor.preprocess.geometry(grey.shape[:2]))[None]
         with torch.inference_mode():
             logits = read.model.outputs(inputs, torch.tensor([[16, 16]]))["label"].logits
-        torch.testing.assert_close(found[k].label.probabilities, torch.softmax(logits / 1.5, 1)[0], rtol=0, atol=1e-4)
+        torch.testing.assert_close(found[k].answer.probabilities, torch.softmax(logits / 1.5, 1)[0], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["small", "resnet20", "resnet18", "resnet50", "lenet5"])
@@ -134,7 +134,7 @@ def test_folding_changes_nothing_but_rounding(name):
 def test_bf16_answers_are_close(model, pictures):
     items = predicting_items(pictures)
     pair = [[r for b in predicting.predict(Predictor(bundle.read(model), precision=p), items) for r in b] for p in ("fp32", "bf16")]
-    assert all(abs(a.label.score - b.label.score) < 0.03 for a, b in zip(*pair, strict=True) if a.label)
+    assert all(abs(a.answer.score - b.answer.score) < 0.03 for a, b in zip(*pair, strict=True) if a.answer)
 
 
 def test_below_the_threshold_the_answer_is_unknown(model, pictures, tmp_path):
@@ -165,7 +165,7 @@ def test_csv_is_made_of_the_rows_and_safe_for_spreadsheets(model, pictures, tmp_
 
 @pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@x", "\tx", "\rx"])
 def test_cells_that_are_formulas(cell):
-    assert plain(cell) == f"'{cell}" and plain(f"a{cell}") == f"a{cell}"
+    assert guarded(cell) == f"'{cell}" and guarded(f"a{cell}") == f"a{cell}"
 
 
 def test_overlays_show_every_answer(model, pictures, tmp_path):

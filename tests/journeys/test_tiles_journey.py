@@ -91,7 +91,7 @@ def answers(read, pictures, **options):
     predictor = Predictor(read)
     found = [result for results in predict(predictor, expand([str(pictures)]).items, **options) for result in results]
     assert all(result.error is None for result in found)
-    return {result.input.path.name: result.label.probabilities.numpy() for result in found}
+    return {result.input.path.name: result.answer.probabilities.numpy() for result in found}
 
 
 def test_train_evaluate_and_predict_give_the_same_answers(tiled, patches, tmp_path):

@@ -108,7 +108,7 @@ def test_groups_stay_together_when_the_strength_is_chosen() -> None:
 
 def test_floors_beside_an_evaluation_are_of_its_images(digits_folder: Path) -> None:
     from saccade.data.open import open_dataset
-    from saccade.inference.evaluate import Evaluation
+    from saccade.inference.classified import Classified
     from saccade.inference.floors import run_floors
 
     dataset = open_dataset(digits_folder)
@@ -118,7 +118,7 @@ def test_floors_beside_an_evaluation_are_of_its_images(digits_folder: Path) -> N
     truth = np.array([record.targets["label"].index for record in chosen])
     sure = np.eye(10)[truth] * 0.9 + 0.01
     paths = tuple(str(record.path) for record in chosen)
-    evaluation = Evaluation(dataset.spaces["label"], tuple(r.id for r in chosen), paths, truth, sure, (None,) * 80)
+    evaluation = Classified(dataset.spaces["label"], tuple(r.id for r in chosen), paths, truth, sure, (None,) * 80)
     found = run_floors(dataset, train, test, space=dataset.spaces["label"], evaluation=evaluation)
     assert set(found) == set(FLOORS)
     for name, floor in found.items():
@@ -134,7 +134,7 @@ def test_floors_beside_an_evaluation_are_of_its_images(digits_folder: Path) -> N
 def test_the_linear_floor_of_the_xrays_is_where_it_should_be(shared_data: Path) -> None:
     """AUROC over one patient-grouped fold in five: about 0.8 (five folds, twice: 0.82)."""
     from saccade.data.open import open_dataset
-    from saccade.inference.evaluate import Evaluation
+    from saccade.inference.classified import Classified
     from saccade.inference.floors import run_floors
 
     dataset = open_dataset(shared_data / "medical" / "cxr_nih", group="patient")
@@ -145,7 +145,7 @@ def test_the_linear_floor_of_the_xrays_is_where_it_should_be(shared_data: Path) 
     truth = np.array([record.targets["label"].index for record in chosen])
     flat = np.full((len(test), 2), 0.5)
     space = dataset.spaces["label"]
-    evaluation = Evaluation(space, tuple(r.id for r in chosen), tuple(str(r.path) for r in chosen), truth, flat, tuple(r.group for r in chosen))
+    evaluation = Classified(space, tuple(r.id for r in chosen), tuple(str(r.path) for r in chosen), truth, flat, tuple(r.group for r in chosen))
     linear = run_floors(dataset, train, test, space=space, evaluation=evaluation)["logistic"]
     assert 0.72 < linear["auroc"]["value"] < 0.92
     assert linear["paired"]["auroc"]["test"] == "DeLong over groups"

@@ -14,16 +14,16 @@ from saccade.data.loader import Loader
 from saccade.data.open import open_dataset
 from saccade.data.preprocess import Preprocess
 from saccade.errors import DataError, UsageError
-from saccade.inference.evaluate import Evaluation, evaluate
+from saccade.inference.classified import Classified, classify_all
 from saccade.models.table import MODELS
 
 
-def made(n: int = 60, classes: tuple[str, ...] = ("cat", "=dog", "unknown"), seed: int = 0, **options: object) -> Evaluation:
+def made(n: int = 60, classes: tuple[str, ...] = ("cat", "=dog", "unknown"), seed: int = 0, **options: object) -> Classified:
     rng = np.random.default_rng(seed)
     p = rng.dirichlet(np.ones(len(classes)), n).astype(np.float32)
     truth = rng.integers(0, len(classes), n)
     ids = tuple(f"{i:02d}.png" for i in range(n))
-    return Evaluation(LabelSpace(classes), ids, ids, truth, p, tuple(f"p{i // 2}" for i in range(n)), **options)
+    return Classified(LabelSpace(classes), ids, ids, truth, p, tuple(f"p{i // 2}" for i in range(n)), **options)
 
 
 def table(file: Path) -> list[dict[str, str]]:
@@ -34,7 +34,7 @@ def table(file: Path) -> list[dict[str, str]]:
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     first = made(thresholds={"cat": 0.6, "=dog": 0.5, "unknown": 0.0})
     first.write(tmp_path)
-    again = Evaluation.read(tmp_path)
+    again = Classified.read(tmp_path)
     assert (again.space, again.ids, again.paths, again.groups) == (first.space, first.ids, first.paths, first.groups)
     assert (again.truth == first.truth).all()
     assert (again.probabilities.astype(np.float32) == first.probabilities).all()
@@ -68,18 +68,18 @@ def test_the_files_agree_with_each_other(tmp_path: Path) -> None:
 
 def test_a_class_called_unknown_is_not_an_open_answer() -> None:
     p = np.array([[0.4, 0.6], [0.45, 0.55]])
-    rows = Evaluation(LabelSpace(("a", "unknown")), ("0", "1"), ("0", "1"), np.array([1, 1]), p, (None, None), 0.58).rows
+    rows = Classified(LabelSpace(("a", "unknown")), ("0", "1"), ("0", "1"), np.array([1, 1]), p, (None, None), 0.58).rows
     assert [row["answer"] for row in rows] == ["unknown", "unknown"]
     assert [row["correct"] for row in rows] == [True, False]
 
 
 def test_unlabelled_images_have_an_answer_and_no_loss(tmp_path: Path) -> None:
     p = np.array([[0.4, 0.6], [0.9, 0.1]])
-    found = Evaluation(LabelSpace(("a", "b")), ("0", "1"), ("0", "1"), np.array([-1, 0]), p, (None, None))
+    found = Classified(LabelSpace(("a", "b")), ("0", "1"), ("0", "1"), np.array([-1, 0]), p, (None, None))
     assert (found.rows[0]["truth"], found.rows[0]["loss"], found.rows[0]["correct"]) == (None, None, None)
     assert found.values["accuracy"].n == 1
     found.write(tmp_path)
-    assert Evaluation.read(tmp_path).truth.tolist() == [-1, 0]
+    assert Classified.read(tmp_path).truth.tolist() == [-1, 0]
 
 
 STRANGE = '{"id":"a","path":"a","truth":"z","answer":"a","group":null,"probabilities":{"a":1.0}}\n'
@@ -89,7 +89,7 @@ STRANGE = '{"id":"a","path":"a","truth":"z","answer":"a","group":null,"probabili
 def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "predictions.jsonl").write_bytes(content.encode("latin-1"))
     with pytest.raises(ValueError, match=r"predictions\.jsonl is damaged"):
-        Evaluation.read(tmp_path)
+        Classified.read(tmp_path)
 
 
 def test_evaluate_is_the_model_on_every_image_in_order(digits_folder: Path) -> None:
@@ -100,7 +100,7 @@ def test_evaluate_is_the_model_on_every_image_in_order(digits_folder: Path) -> N
     model.train()
     seen: list[tuple[int, int]] = []
     loader = Loader(dataset, preprocess, batch_size=16)
-    found = evaluate(model, loader, space=dataset.spaces["label"], temperature=2.0, progress=lambda done, of: seen.append((done, of)))
+    found = classify_all(model, loader, space=dataset.spaces["label"], temperature=2.0, progress=lambda done, of: seen.append((done, of)))
     assert seen[-1] == (43, 43)
     assert found.ids == tuple(record.id for record in dataset.records)
     assert found.paths == found.ids
@@ -126,7 +126,7 @@ def test_an_image_that_cannot_be_read_is_in_no_row(tmp_path: Path) -> None:
     (tmp_path / "a" / "1.png").write_bytes(b"no image")
     model = MODELS["classify"]["small"](Inputs(1, (8, 8), (0.3,), (0.3,)), dataset.spaces["label"])
     loader = Loader(dataset, Preprocess((8, 8), 1), batch_size=4)
-    found = evaluate(model, loader, space=dataset.spaces["label"])
+    found = classify_all(model, loader, space=dataset.spaces["label"])
     assert found.ids == ("a/0.png", "a/2.png", "b/0.png", "b/1.png", "b/2.png")
     assert [Path(problem.where).name for problem in loader.problems] == ["1.png"]
 
@@ -140,7 +140,7 @@ def test_compare_is_b_minus_a_on_the_same_images_in_any_order(tmp_path: Path) ->
     better = np.where(np.arange(120)[:, None] % 4 == 0, a.probabilities, 0.2 + 0.6 * np.eye(2)[a.truth])
     order = np.random.default_rng(0).permutation(120)
     b = replace(a, probabilities=better)
-    shuffled = Evaluation(b.space, *(tuple(x[i] for i in order) for x in (b.ids, b.paths)), b.truth[order], better[order], tuple(b.groups[i] for i in order))
+    shuffled = Classified(b.space, *(tuple(x[i] for i in order) for x in (b.ids, b.paths)), b.truth[order], better[order], tuple(b.groups[i] for i in order))
     a.write(tmp_path / "a")
     shuffled.write(tmp_path / "b" / "eval")
     found = run_compare(tmp_path / "a", tmp_path / "b")

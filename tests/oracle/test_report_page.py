@@ -10,7 +10,7 @@ import pytest
 
 from saccade import storage
 from saccade.core import LabelSpace
-from saccade.inference.evaluate import Evaluation
+from saccade.inference.classified import Classified
 from saccade.report import write
 
 HOSTILE = "<img onerror=alert(1)>"
@@ -67,7 +67,7 @@ def make_run(folder: Path, digits, names=tuple("0123456789"), *, exif: bool = Fa
         Image.fromarray((pixels * 255 / 16).astype(np.uint8)).resize((64, 64)).save(path, exif=tags if exif else b"")
         paths.append(path.relative_to(root).as_posix())
     space = LabelSpace(names)
-    evaluation = Evaluation(space, tuple(paths), tuple(paths), truth.astype(np.int64), probabilities, (None,) * len(truth))
+    evaluation = Classified(space, tuple(paths), tuple(paths), truth.astype(np.int64), probabilities, (None,) * len(truth))
     evaluation.write(run / "eval")
     fields = {"status": "done", "task": "classify", "model": "lenet5", "monitor": "accuracy", "seed": 3, "threads": 1, "precision": "fp32"}
     argv = ["saccade", "train", str(root), "--out", str(run)]

@@ -1,0 +1,25 @@
+"""What training does when nothing is said, for one kind of network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """policy: a name of `data.augment.POLICIES`; rate: of an adaptive optimiser at up to 64 images a step (32 where `batch` is below);
+    epochs: factor on `jobs.defaults.enough_epochs`; batch: images a step, None for the rule of `jobs.defaults.batch_size`; ema: decay of
+    the averaged weights, None for the rule; arguments: of the builder; why: the words printed with each of them.
+    """
+
+    why: str
+    policy: str = "default"
+    rate: float = 2e-3
+    weight_decay: float = 0.05
+    epochs: float = 1.0
+    batch: int | None = None
+    ema: float | None = None
+    clip: float = 0.0
+    arguments: Mapping[str, Any] = field(default_factory=dict)
