@@ -81,9 +81,10 @@ class Refine(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.residual = Flow(ConvNorm(width, width, norm="none"), ConvNorm(width, width, norm="none", activation=False))
+        last = ConvNorm(width, width, norm="none", activation=False)
+        self.residual = Flow(ConvNorm(width, width, norm="none"), last)
         kaiming(self.residual)
-        nn.init.zeros_(self.residual[1].conv.weight)
+        nn.init.zeros_(last.conv.weight)
 
     def forward(self, x: Tensor, extent: Tensor | None = None) -> Valid:
         return x + self.residual(x, extent)[0], extent
