@@ -80,7 +80,7 @@ def similarity(answers: Boxes | Instances | Keypoints, truths: Boxes | Instances
 
 def mask_overlaps(answers: Sequence[Runs], truths: Sequence[Runs], loose: Array) -> Array:
     """(d, g) intersection over union of pixels, over the answer's pixels where the truth is loose."""
-    from faster_coco_eval.core import mask
+    from faster_coco_eval.core import mask  # type: ignore[import-untyped]
 
     coded = [[{"size": list(runs.size), "counts": mask_ops.runs_to_text(runs).encode()} for runs in side] for side in (answers, truths)]
     return np.asarray(mask.iou(coded[0], coded[1], [int(flag) for flag in loose])).reshape(len(answers), len(truths))

@@ -12,6 +12,11 @@ from saccade.nn.backbones.staged import Staged
 from saccade.nn.blocks import ConvNorm, Flow, MaxPool, Norm, Valid, kaiming
 
 
+def smooth(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, norm: Norm = "batch") -> ConvNorm:
+    """Convolution, normalisation, and x sigmoid(x) (Elfwing et al. 2018, "SiLU")."""
+    return ConvNorm(inputs, outputs, kernel=kernel, stride=stride, norm=norm, activation=nn.SiLU(inplace=True))
+
+
 class Bypass(nn.Module):
     """Two 1x1 convolutions halve the channels, one half goes through `count` residual pairs of 3x3 convolutions, and a 1x1 joins them.
 
@@ -22,10 +27,10 @@ class Bypass(nn.Module):
     def __init__(self, inputs: int, outputs: int, count: int, *, residual: bool = True, norm: Norm = "batch") -> None:
         super().__init__()
         half, self.residual = outputs // 2, residual
-        self.through = ConvNorm(inputs, half, kernel=1, norm=norm)
-        self.around = ConvNorm(inputs, outputs - half, kernel=1, norm=norm)
-        self.pairs = nn.ModuleList(Flow(ConvNorm(half, half, norm=norm), ConvNorm(half, half, norm=norm)) for _ in range(count))
-        self.join = ConvNorm(outputs, outputs, kernel=1, norm=norm)
+        self.through = smooth(inputs, half, kernel=1, norm=norm)
+        self.around = smooth(inputs, outputs - half, kernel=1, norm=norm)
+        self.pairs = nn.ModuleList(Flow(smooth(half, half, norm=norm), smooth(half, half, norm=norm)) for _ in range(count))
+        self.join = smooth(outputs, outputs, kernel=1, norm=norm)
 
     def forward(self, x: Tensor, extent: Tensor | None = None) -> Valid:
         y = self.through(x, extent)[0]
@@ -41,9 +46,9 @@ class PooledContext(nn.Module):
 
     def __init__(self, channels: int, norm: Norm = "batch") -> None:
         super().__init__()
-        self.narrow = ConvNorm(channels, channels // 2, kernel=1, norm=norm)
+        self.narrow = smooth(channels, channels // 2, kernel=1, norm=norm)
         self.pool = MaxPool(5, stride=1, padding=2)
-        self.widen = ConvNorm(4 * (channels // 2), channels, kernel=1, norm=norm)
+        self.widen = smooth(4 * (channels // 2), channels, kernel=1, norm=norm)
 
     def forward(self, x: Tensor, extent: Tensor | None = None) -> Valid:
         parts = [self.narrow(x, extent)[0]]
@@ -65,10 +70,10 @@ class CSP(Staged):
     def __init__(self, inputs: Inputs, *, widths: Sequence[int] = (16, 32, 64, 128, 192), blocks: Sequence[int] = (1, 1, 2, 1), norm: Norm = "batch") -> None:
         if len(widths) != len(blocks) + 1:
             raise ValueError(f"widths must be one more than blocks, for the stem, got {len(widths)} and {len(blocks)}")
-        stages = [Flow(ConvNorm(inputs.channels, widths[0], stride=2, norm=norm))]
+        stages = [Flow(smooth(inputs.channels, widths[0], stride=2, norm=norm))]
         levels = [Level(widths[0], 2)]
         for before, width, count in zip(widths, widths[1:], blocks, strict=False):
-            stages.append(Flow(ConvNorm(before, width, stride=2, norm=norm), Bypass(width, width, count, norm=norm)))
+            stages.append(Flow(smooth(before, width, stride=2, norm=norm), Bypass(width, width, count, norm=norm)))
             levels.append(Level(width, 2 * levels[-1].stride))
         stages[-1].append(PooledContext(widths[-1], norm))
         super().__init__(inputs, stages, levels)

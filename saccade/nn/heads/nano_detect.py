@@ -59,10 +59,9 @@ class NanoDetect(Head[CellsOut, Boxes]):
         if classes < 1 or not levels:
             raise ValueError(f"a detector needs at least one class and one map, got {classes} and {len(levels)}")
         self.levels, self.classes, self.assigner, self.weights, self.choice = tuple(levels), classes, assigner, weights, choice
-        act = nn.SiLU
-        self.stems = nn.ModuleList(Flow(ConvNorm(level.channels, width, kernel=1, norm=norm, activation=act(inplace=True))) for level in levels)
-        self.class_ways = nn.ModuleList(ConvNorm(width, width, norm=norm, activation=act(inplace=True)) for _ in levels)
-        self.box_ways = nn.ModuleList(ConvNorm(width, width, norm=norm, activation=act(inplace=True)) for _ in levels)
+        self.stems = nn.ModuleList(Flow(ConvNorm(level.channels, width, kernel=1, norm=norm, activation=nn.SiLU(inplace=True))) for level in levels)
+        self.class_ways = nn.ModuleList(ConvNorm(width, width, norm=norm, activation=nn.SiLU(inplace=True)) for _ in levels)
+        self.box_ways = nn.ModuleList(ConvNorm(width, width, norm=norm, activation=nn.SiLU(inplace=True)) for _ in levels)
         self.scores = nn.ModuleList(nn.Conv2d(width, classes, 1) for _ in levels)
         self.sides = nn.ModuleList(nn.Conv2d(width, 4, 1) for _ in levels)
         kaiming(self)
@@ -96,7 +95,7 @@ class NanoDetect(Head[CellsOut, Boxes]):
     def loss(self, out: CellsOut, targets: Sequence[Boxes]) -> dict[str, Tensor]:
         """{"class_loss", "box_loss"}; without any object the boxes' is 0 with a gradient of 0."""
         truths, classes, counted = padded_truths(targets, out.boxes.device, self.classes)
-        at = self.assigned(out, targets)
+        at = self._assigned(out, truths, classes, counted)
         goal = torch.zeros_like(out.logits)
         image, cell = torch.where(at.truth >= 0)
         row = at.truth[image, cell]
@@ -111,10 +110,11 @@ class NanoDetect(Head[CellsOut, Boxes]):
 
     def assigned(self, out: CellsOut, targets: Sequence[Boxes]) -> Assigned:
         """Which cells answer for which truths, in the state that the network is in."""
-        truths, classes, counted = padded_truths(targets, out.boxes.device, self.classes)
-        return self.assigner(
-            out.logits.detach().sigmoid(), out.boxes.detach(), out.cells[0] if len(out.cells) else out.cells.new_zeros(0, 3), truths, classes, counted
-        )
+        return self._assigned(out, *padded_truths(targets, out.boxes.device, self.classes))
+
+    def _assigned(self, out: CellsOut, truths: Tensor, classes: Tensor, counted: Tensor) -> Assigned:
+        own = out.cells[0] if len(out.cells) else out.cells.new_zeros(0, 3)
+        return self.assigner(out.logits.detach().sigmoid(), out.boxes.detach(), own, truths, classes, counted)
 
     def _unsaid(self, out: CellsOut, targets: Sequence[Boxes]) -> Tensor:
         """(N, A) bool: cells of which nobody knows whether they are background, in a crowd or around an object without a class."""

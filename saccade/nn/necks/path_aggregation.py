@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from saccade.core import Features, Level, Neck
-from saccade.nn.backbones.csp import Bypass
-from saccade.nn.blocks import ConvNorm, Norm, kaiming
+from saccade.nn.backbones.csp import Bypass, smooth
+from saccade.nn.blocks import Norm, kaiming
 from saccade.ops.padding import cells, clear, valid_extent
 
 
@@ -24,15 +25,15 @@ class PathAggregation(Neck):
     def __init__(self, levels: Sequence[Level], *, widths: Sequence[int] = (64, 96, 128), blocks: int = 1, norm: Norm = "batch") -> None:
         super().__init__()
         used = levels[-len(widths) :]
-        if len(levels) <= len(widths) or any(fine.stride * 2 != coarse.stride for fine, coarse in zip(used, used[1:], strict=False)):
+        if len(levels) <= len(widths) or any(fine.stride * 2 != coarse.stride for fine, coarse in pairwise(used)):
             raise ValueError(f"{len(widths)} maps beside the input, each of twice the stride of the one before, got strides {[v.stride for v in levels]}")
         self.levels = (levels[0], *(Level(width, level.stride) for width, level in zip(widths, used, strict=True)))
         count = len(widths)
-        self.lateral = ConvNorm(used[-1].channels, widths[-1], kernel=1, norm=norm)
+        self.lateral = smooth(used[-1].channels, widths[-1], kernel=1, norm=norm)
         down = range(count - 2, -1, -1)
-        self.narrow = nn.ModuleList(ConvNorm(widths[i + 1], widths[i], kernel=1, norm=norm) for i in down)
+        self.narrow = nn.ModuleList(smooth(widths[i + 1], widths[i], kernel=1, norm=norm) for i in down)
         self.top_down = nn.ModuleList(Bypass(used[i].channels + widths[i], widths[i], blocks, residual=False, norm=norm) for i in down)
-        self.stride = nn.ModuleList(ConvNorm(width, width, stride=2, norm=norm) for width in widths[:-1])
+        self.stride = nn.ModuleList(smooth(width, width, stride=2, norm=norm) for width in widths[:-1])
         self.bottom_up = nn.ModuleList(Bypass(widths[i - 1] + widths[i], widths[i], blocks, residual=False, norm=norm) for i in range(1, count))
         kaiming(self)
 
