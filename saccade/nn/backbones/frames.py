@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -88,7 +89,7 @@ class Gates(Neck):
         widths = [levels[-1].channels, *units]
         self.layers = nn.ModuleList(
             nn.Conv1d(a, b, 2 * context + 1 if place == 0 else 1, padding=context if place == 0 else 0)
-            for place, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True))
+            for place, (a, b) in enumerate(itertools.pairwise(widths))
         )
         self.activation, self.dropout = activation, nn.Dropout(dropout)
         self.levels = (*levels[:-1], Level(widths[-1], 1))
