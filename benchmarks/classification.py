@@ -27,7 +27,7 @@ from torch import nn
 from saccade import bundle
 from saccade.bundle import Card
 from saccade.core import Batch, Inputs, LabelSpace, Meta, decay_groups
-from saccade.data.augment import default_policy
+from saccade.data.augment import Policy
 from saccade.data.loader import Loader
 from saccade.data.open import open_dataset
 from saccade.data.preprocess import Preprocess
@@ -101,7 +101,9 @@ def plain_training(files: list[Path]) -> Callable[[], float]:
 def our_training(folder: Path, cache_bytes: int) -> Callable[[], float]:
     """saccade's loader and engine with its default settings; a call trains one epoch and gives images/s."""
     data = open_dataset(folder)
-    loader = Loader(data, Preprocess((PX, PX), 3), batch_size=BATCH, policy=default_policy(SPACE.names), shuffle=True, threads=2, cache_bytes=cache_bytes)
+    loader = Loader(
+        data, Preprocess((PX, PX), 3), batch_size=BATCH, policy=Policy.named("default", SPACE.names), shuffle=True, threads=2, cache_bytes=cache_bytes
+    )
     engine = Engine("cpu", auto_precision(torch.device("cpu"), 1e9))
     model = engine.place(network()).train()
     optimiser = torch.optim.AdamW(decay_groups(model), lr=1e-3)

@@ -182,11 +182,6 @@ def mirrors_allowed(spaces: Mapping[str, LabelSpace], heads: Sequence[str] = ())
     return not told and not sided
 
 
-def default_policy(names: Sequence[str] = ()) -> Policy:
-    """What training does when nothing is said."""
-    return Policy.named("default", names)
-
-
 def uniforms(seed: int, epoch: int, places: np.ndarray, columns: int = COLUMNS) -> np.ndarray:
     """(n, columns) numbers in [0, 1), a function of (seed, epoch, place, column): SplitMix64 (Steele, Lea, Flood 2014) over a counter."""
     with np.errstate(over="ignore"):

@@ -20,11 +20,13 @@ from saccade.targets import (
     Boxes3D,
     Caption,
     DepthMap,
+    FlowMap,
     ImageTarget,
     Instances,
     Keypoints,
     Label,
     Labels,
+    NormalMap,
     Number,
     Points,
     RegionCaptions,
@@ -32,8 +34,6 @@ from saccade.targets import (
     SegmentationMap,
     TagSequence,
 )
-from saccade.targets.flow_map import FlowMap
-from saccade.targets.normal_map import NormalMap
 
 
 class Seen(NamedTuple):

@@ -18,11 +18,13 @@ from saccade.targets import (
     Boxes3D,
     Caption,
     DepthMap,
+    FlowMap,
     ImageTarget,
     Instances,
     Keypoints,
     Label,
     Labels,
+    NormalMap,
     Number,
     Points,
     RegionCaptions,
@@ -30,8 +32,6 @@ from saccade.targets import (
     SegmentationMap,
     TagSequence,
 )
-from saccade.targets.flow_map import FlowMap
-from saccade.targets.normal_map import NormalMap
 from saccade.targets.segmentation_map import IGNORED
 
 OBJECTS = frozenset({"boxes", "instances", "keypoints", "points", "regions", "graph", "boxes3d"})

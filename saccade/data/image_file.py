@@ -13,7 +13,6 @@ import stat
 import struct
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from saccade.errors import DataError, Problem
@@ -27,9 +26,6 @@ FORMATS: dict[str, tuple[re.Pattern[bytes], tuple[str, ...]]] = {
     "TIFF": (re.compile(rb"II[*+]\0|MM\0[*+]"), (".tif", ".tiff")),
     "PPM": (re.compile(rb"P[1-6][\s#]|P[fF]\s"), (".pnm", ".pbm", ".pgm", ".ppm", ".pfm")),
 }
-EXTENSIONS = frozenset(extension for _, extensions in FORMATS.values() for extension in extensions)
-"""The file names that a folder scan takes for images."""
-
 # fmt: off
 FOREIGN: dict[str, tuple[re.Pattern[bytes], tuple[str, ...]]] = {
     "AVIF": (re.compile(rb"....ftypavi[fs]", re.DOTALL), (".avif",)),
@@ -211,12 +207,3 @@ def ends_with(stream: BinaryIO, mark: bytes) -> bool:
 def _at(stream: BinaryIO, place: int, length: int) -> bytes:
     stream.seek(place)
     return stream.read(length)
-
-
-def suffix_is_image(path: str | os.PathLike[str]) -> bool:
-    """Whether a folder scan takes the file for an image: by its extension, so that no file needs to be opened.
-
-    >>> suffix_is_image("a/B.JPG"), suffix_is_image("labels.csv")
-    (True, False)
-    """
-    return Path(path).suffix.lower() in EXTENSIONS

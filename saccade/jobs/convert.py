@@ -112,15 +112,24 @@ def run_convert(source: str | Path, out: Path, options: ConvertOptions | None = 
 
 
 def counts(dataset: ImageDataset) -> dict[str, tuple[int, int]]:
-    """For each head the images that have a truth, and the objects in them (1 an image where the truth is of the whole image)."""
+    """For each head the images that have a truth, and the objects in them (1 an image where the truth is of the whole image).
+
+    Of key points the objects with a labelled one: some layouts list all points of every object, or none of an object without.
+    """
     found: dict[str, tuple[int, int]] = {}
     for record in dataset.records:
         for head, target in record.targets.items():
             if target is not None:
                 images, objects = found.get(head, (0, 0))
                 held = target.load() if isinstance(target, Stored) else target
-                found[head] = (images + 1, objects + (len(held) if hasattr(held, "__len__") else 1))
+                found[head] = (images + 1, objects + _objects(held))
     return found
+
+
+def _objects(truth: Any) -> int:
+    if isinstance(truth, Keypoints):
+        return int((truth.visible > 0).any(1).sum())
+    return len(truth) if hasattr(truth, "__len__") else 1
 
 
 def _target(out: Path, to: str | None) -> tuple[str, Path]:

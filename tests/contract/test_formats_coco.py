@@ -302,3 +302,16 @@ def test_what_looks_odd_is_read(tmp_path):
     assert boxes.crowd.tolist() == [False, False, True] and boxes.ids.tolist() == [1, 2, 3] and boxes.areas.isnan().tolist() == [False, False, True]
     assert opened.records[1].targets["boxes"].xyxy.tolist() == [[1, 1, 2, 3]]
     assert opened.spaces["boxes"] == LabelSpace(("cat", "dog")) == opened.spaces["instances"]
+
+
+def test_what_is_left_out_of_objects_is_told(tmp_path):
+    kinds = [{"id": 1, "name": "cat", "keypoints": ["nose", "tail"]}, {"id": 5, "name": "dog"}]
+    rows = [annotation(keypoints=[3, 4, 2, 7, 8, 0], caption="a cat"), annotation(id=2, image_id=2, keypoints=[0, 0, 0, 5, 5, 1], caption="")]
+    opened = open_dataset(at(tmp_path, page(annotations=rows, categories=kinds)))
+    told = {problem.code: problem for problem in opened.problems}
+    assert set(told) == {"KEY-VISIBLE", "ANN-IGNORED"}
+    assert told["KEY-VISIBLE"].got == "1 key points in 1 objects have a place but visibility 0, first tail; they count as not labelled"
+    assert told["KEY-VISIBLE"].where == WHERE and told["KEY-VISIBLE"].severity == "warn"
+    assert told["ANN-IGNORED"].got.startswith("1 of 2 objects have a caption")
+    points = opened.records[0].targets["keypoints"]
+    assert points.visible.tolist() == [[2, 0]] and points.xy[0, 1].tolist() == [0, 0]

@@ -1,19 +1,27 @@
 """YOLO as people have it: every folder layout and list of classes, every kind of row, and what a wrong row is called."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from saccade.core import LabelSpace
+from saccade.data.formats.coco_save import save as save_coco
+from saccade.data.formats.drawn_out import Losses, items
 from saccade.data.formats.objects import Objects
+from saccade.data.formats.pictures import Pictures
 from saccade.data.formats.yolo_rows import Layout, Target, read_lines
 from saccade.data.open import open_dataset
 from saccade.errors import DataError
-from saccade.ops.masks import Polygons, mask_of
-from saccade.targets import Instances
+from saccade.jobs.convert import ConvertOptions, run_convert
+from saccade.ops.masks import Polygons, area, mask_of
+from saccade.targets import Boxes, Instances, Keypoints
 from tests.support.json_files import codes
+from tests.support.made_data import made, pictures
 from tests.support.random_sets import random_set
 from tests.support.text_files import boxes, laid_out, opened, splits, written
 
@@ -195,6 +203,7 @@ def test_key_points(tmp_path):
     points = data.truth(0)["keypoints"]
     assert points.xy.tolist() == [[[20, 15], [10, 3], [0, 0]]] and points.visible.tolist() == [[2, 1, 0]] and points.pairs == ((1, 2),)
     assert boxes(data, "images/a.png", "keypoints") == [BOX] == boxes(data, "images/a.png")
+    assert codes(data) == {"KEY-VISIBLE": "warn"} and "1 key points have a place but visibility 0" in data.problems[0].got
     for row, code in (
         ("0 .5 .5 .5 .4 0.5 0.5 2", "ANN-ROW"),
         ("0 .5 .5 .5 .4" + " .5 .5 3" * 3, "ANN-FIELD"),
@@ -225,6 +234,33 @@ def test_of_key_points_and_outlines_one_is_written(tmp_path):
     dataset = random_set(3, tmp_path / "in", heads=("boxes", "instances", "keypoints"), images=3)
     again, losses = written(dataset, tmp_path / "out", "yolo")
     assert list(again.spaces) == ["boxes", "keypoints"] and losses == ["LOSS-HEAD instances yolo holds key points or outlines, not both"]
+
+
+def test_objects_with_and_without_joints_are_converted_and_the_loss_is_named(tmp_path):
+    pose = LabelSpace(("cat", "car"), keypoints=("nose", "tail"))
+    box = Boxes(torch.tensor([[1.0, 2, 9, 9], [11, 3, 18, 12], [20, 4, 30, 14]]), torch.tensor([0, 1, 0]))
+    points = Keypoints(torch.tensor([[[2.0, 3], [8, 8]], [[0.0, 0], [0, 0]]]), torch.tensor([[2, 1], [0, 0]], dtype=torch.uint8), box.select([0, 2]))
+    made_set = made([{"boxes": box, "keypoints": points}], {"boxes": LabelSpace(pose.names), "keypoints": pose}, root=pictures(tmp_path / "in", 1, (24, 32)))
+    (tmp_path / "coco").mkdir()
+    save_coco(made_set, tmp_path / "coco", Pictures(made_set, tmp_path / "coco"))
+    result = run_convert(tmp_path / "coco", tmp_path / "out", ConvertOptions(to="yolo"))
+    assert "objects without key points, which have them unlabelled now of 1" in [problem.got for problem in result.losses]
+    back = open_dataset(tmp_path / "out").truth(0)
+    assert back["keypoints"].visible.tolist() == [[2, 1], [0, 0], [0, 0]] and len(back["boxes"]) == 3 and result.written["keypoints"] == (1, 1)
+
+
+def test_areas_that_are_those_of_the_boxes_are_not_lost(tmp_path):
+    box = Boxes(torch.tensor([[1.0, 2, 9, 9.5], [11, 3, 18, 12]]), torch.tensor([0, 0]), areas=torch.tensor([60.0, 63.0], dtype=torch.float64))
+    for areas, expected in (([60.0, 63.0], []), ([60.0, float("nan")], []), ([60.0, 40.0], ["areas of 1"])):
+        truth = replace(box, areas=torch.tensor(areas, dtype=torch.float64))
+        losses = Losses()
+        items({"boxes": truth}, {"boxes": LabelSpace(("cat",))}, losses)
+        assert [problem.got for problem in losses.problems()] == expected
+    ring = Polygons((24, 32), (np.array([[1.0, 2], [9, 2], [9, 9.5]]),))
+    losses = Losses()
+    outlined = Instances(replace(box.select([0]), areas=torch.tensor([30.0], dtype=torch.float64)), (24, 32), (ring,))
+    items({"instances": outlined}, {"instances": LabelSpace(("cat",))}, losses)
+    assert area(ring) == pytest.approx(30, abs=8) and [p.got for p in losses.problems()] == ([] if area(ring) == 30 else ["areas of 1"])
 
 
 @settings(max_examples=300, deadline=None)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from saccade.data.image import Picture, header, read_image
-from saccade.data.image_file import FORMATS, suffix_is_image
+from saccade.data.image_file import FORMATS
 from saccade.errors import DataError, displayable
 from tests.support.corpus import Case, write_corpus
 
@@ -164,10 +164,6 @@ def test_a_raised_limit_is_followed(cases: list[Case]) -> None:
     with pytest.raises(DataError) as caught:
         read_image(cases[-1].path, max_pixels=100)
     assert caught.value.code == "IMG-BOMB"
-
-
-def test_extensions_of_a_folder_scan() -> None:
-    assert suffix_is_image("x/photo.JPeG") and suffix_is_image("a.tiff") and not suffix_is_image("a.jpg.txt") and not suffix_is_image("jpg")
 
 
 def test_the_shared_odd_files_are_read_or_refused_with_a_code(shared_data: Path) -> None:

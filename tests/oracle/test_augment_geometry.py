@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saccade.data.augment import COLUMNS, YIQ, Policy, composed, default_policy, draw, mirrors_change, uniforms
+from saccade.data.augment import COLUMNS, YIQ, Policy, composed, draw, mirrors_change, uniforms
 from saccade.data.preprocess import Preprocess
 from saccade.errors import ModelError, UsageError
 from saccade.ops.geometry import Geometry
@@ -138,7 +138,7 @@ def test_stored_and_read_again():
         Preprocess.from_dict({"sizes": [1, 1], "channels": 1})
     with pytest.raises(ModelError, match="letterbox"):
         Preprocess((8, 6), 3, "letterbx")
-    policy = default_policy(["cat", "dog"])
+    policy = Policy.named("default", ["cat", "dog"])
     assert Policy.from_dict(policy.to_dict()) == policy
     with pytest.raises(UsageError, match="did you mean flip"):
         Policy.from_dict({"flipp": True})
@@ -154,4 +154,4 @@ def test_stored_and_read_again():
 )
 def test_what_a_mirror_changes(names, expected):
     assert mirrors_change(list(names)) is expected
-    assert default_policy(list(names)).flip is not expected
+    assert Policy.named("default", list(names)).flip is not expected

@@ -216,6 +216,7 @@ def _add_file(objects: Objects, file: CocoFile, gallery: Gallery, classes: Mappi
     crowd, difficult = reader.flags("iscrowd"), reader.flags("ignore")
     areas = reader.areas()
     points = _points(reader, crowd, space)
+    _sentences(reader)
     attributes = column(file.annotations, "attributes")
     own = _attributes(attributes) if any(attributes) else None
     shapes = _shapes(reader)  # the last: it lets go of the rows
@@ -230,6 +231,14 @@ def _add_file(objects: Objects, file: CocoFile, gallery: Gallery, classes: Mappi
     columns = {"image": reader.image, "label": label, "xyxy": xyxy, "crowd": crowd, "difficult": difficult, "area": area, "id": reader.ids}
     listed = {"shape": shapes, "points": points, "attributes": own}
     _append(objects, rows, columns, listed, file)
+
+
+def _sentences(reader: Reader) -> None:
+    """Tells that objects have sentences of their own, which are not read."""
+    rows = [row for row, text in enumerate(column(reader.rows, "caption")) if text not in (None, "")]
+    if rows:
+        text = f"{len(rows):,} of {len(reader.rows):,} objects have a caption; sentences are read from files of captions, one for a whole image"
+        reader.gallery.problems.append(Problem("ANN-IGNORED", reader.file.where(rows[0]), text))
 
 
 def _shapes(reader: Reader) -> Shapes | None:
@@ -318,6 +327,7 @@ def _points(reader: Reader, crowd: np.ndarray | None, space: LabelSpace) -> list
         return None
     own: dict[Any, list[int]] = {c.id: [space.keypoints.index(name) for name in c.keypoints] for c in reader.file.categories}
     found: list[np.ndarray | None] = [None] * len(held)
+    told: list[tuple[int, int, str]] = []  # row, key points with a place but not labelled, the first of them
     for row, value in enumerate(held):
         if value in (None, []) or not reader.kept[row]:
             continue
@@ -331,6 +341,13 @@ def _points(reader: Reader, crowd: np.ndarray | None, space: LabelSpace) -> list
             table[places] = np.array(value, dtype=np.float64).reshape(-1, 3)
             if not np.isin(table[:, 2], (0, 1, 2)).all():
                 reader.tell(row, "ANN-FIELD", f"visibilities {sorted(set(table[:, 2].tolist()))[:5]}, expected 0, 1 and 2")
+            unseen = (table[:, 2] == 0) & table[:, :2].any(1)
+            if unseen.any():
+                told.append((row, int(unseen.sum()), space.keypoints[int(np.argmax(unseen))]))
             table[table[:, 2] == 0] = 0.0
             found[row] = table if crowd is None or not crowd[row] or table.any() else None
+    if told:
+        row, _, name = told[0]
+        text = f"{sum(n for _, n, _ in told):,} key points in {len(told):,} objects have a place but visibility 0, first {name}; they count as not labelled"
+        reader.gallery.problems.append(Problem("KEY-VISIBLE", reader.file.where(row), text, image=reader.gallery.paths[int(reader.image[row])]))
     return found

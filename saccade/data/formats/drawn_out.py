@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from saccade.core import LabelSpace
 from saccade.data.dataset import ImageDataset
 from saccade.errors import Problem
-from saccade.ops.masks import Polygons, Runs, runs_from_mask, tight_box
+from saccade.ops.masks import Polygons, Runs, area, runs_from_mask, tight_box
 from saccade.targets import Boxes, Instances, Keypoints
 
 
@@ -58,6 +58,7 @@ def items(truth: Mapping[str, Any], spaces: Mapping[str, LabelSpace], losses: Lo
         points = _points(target) if isinstance(target, Keypoints) else [None] * len(target)
         boxes = target if isinstance(target, Boxes) else target.boxes
         taken: Counter[tuple[Any, ...]] = Counter()
+        losses.add(head, "areas", _other_areas(boxes, shapes))
         for i, item in enumerate(_boxes(boxes, spaces[head], head, losses)):
             key = (item.name, item.box)
             item.shape, item.points = shapes[i], points[i]
@@ -72,7 +73,7 @@ def items(truth: Mapping[str, Any], spaces: Mapping[str, LabelSpace], losses: Lo
 
 
 def _boxes(boxes: Boxes, space: LabelSpace, head: str, losses: Losses) -> Iterator[Item]:
-    for name in ("scores", "areas", "ids"):
+    for name in ("scores", "ids"):
         if getattr(boxes, name) is not None:
             losses.add(head, name, len(boxes))
     for i, (box, k) in enumerate(zip(boxes.xyxy.tolist(), boxes.classes.tolist(), strict=True)):
@@ -82,6 +83,16 @@ def _boxes(boxes: Boxes, space: LabelSpace, head: str, losses: Losses) -> Iterat
             if column is not None and bool(column[i]):
                 flags[name] = True
         yield Item(space.names[k], tuple(box), flags=flags)
+
+
+def _other_areas(boxes: Boxes, shapes: Sequence[Runs | Polygons | None]) -> int:
+    """How many areas are neither those of the masks nor, where there are none, those of the boxes: only these say something of their own."""
+    if boxes.areas is None:
+        return 0
+    sides = boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]
+    expected = [float(w * h) if shape is None else area(shape) for (w, h), shape in zip(sides.tolist(), shapes, strict=True)]
+    given = boxes.areas.double().numpy()
+    return int((~(np.isclose(given, expected, rtol=1e-6, atol=1e-6) | np.isnan(given))).sum())
 
 
 def _shapes(target: Instances) -> list[Runs | Polygons]:

@@ -112,8 +112,8 @@ def _read(
             found = read_lines(text_of(source, label, LARGEST), label, Target(i, image, size), layout, objects)
         except DataError as error:
             found = [Problem(error.code, label, error.got, "error", image)]
-        if found:
-            problems += found
+        problems += found
+        if any(problem.severity != "warn" for problem in found):
             lost.add(i)
     return objects, lost
 

@@ -31,9 +31,10 @@ class Layout(NamedTuple):
 
 
 def read_lines(text: str, where: str, target: Target, layout: Layout, objects: Objects) -> list[Problem]:
-    """Adds the objects of one file to the columns. What cannot be understood is returned: then the image's labels cannot be trusted.
+    """Adds the objects of one file to the columns, and returns what is wrong: errors where the image's labels cannot be trusted, and warnings.
 
-    Codes: ANN-ROW (number of columns, words, decimal commas), ANN-CLASS (a class that is not there), ANN-SHARE (not from 0 to 1), ANN-NUMBER.
+    Codes: KEY-VISIBLE (a warning), ANN-ROW (number of columns, words, decimal commas), ANN-CLASS (a class that is not there), ANN-SHARE
+    (not from 0 to 1), ANN-NUMBER.
     """
     problems = []
     for line, row in enumerate(text.split("\n"), 1):
@@ -48,7 +49,7 @@ def read_lines(text: str, where: str, target: Target, layout: Layout, objects: O
 
 
 def _add(cells: list[str], at: str, target: Target, layout: Layout, objects: Objects) -> tuple[str, str] | None:
-    """One object, or the code and what is wrong."""
+    """One object; the code and what is wrong, where something is."""
     try:
         numbers = [float(cell) for cell in cells]
     except ValueError:
@@ -93,10 +94,11 @@ def _with_points(label: int, values: list[float], at: str, target: Target, layou
     table[:, 2] = given[:, 2] if layout.dims == 3 else np.where((given == 0).all(1), 0, 2)
     if not np.isin(table[:, 2], (0, 1, 2)).all():
         return "ANN-FIELD", "a key point's visibility is not 0, 1 or 2"
+    unseen = int(((table[:, 2] == 0) & table[:, :2].any(1)).sum())
     table[table[:, 2] == 0] = 0
     shares = np.concatenate([np.array(values[:4]), table[:, :2].ravel()])
     if shares.max() > 1 + OVER or (shares.min() < -OVER and min(values[2:4]) >= 0):
         return "ANN-SHARE", " ".join(f"{v:g}" for v in values)[:80]
     table[:, :2] = np.clip(table[:, :2], 0, 1) * (width, height)
     objects.add(target.image, label, box(values, target.size), at, points=table)
-    return None
+    return ("KEY-VISIBLE", f"{unseen} key points have a place but visibility 0; they count as not labelled") if unseen else None

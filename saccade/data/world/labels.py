@@ -19,9 +19,23 @@ from saccade.data.world.pack import rounded
 from saccade.data.world.render import Sight
 from saccade.data.world.scene import Scene
 from saccade.data.world.worlds.world import World
-from saccade.targets import Boxes, Boxes3D, Caption, DepthMap, Instances, Keypoints, Label, Labels, Number, Points, RegionCaptions, SceneGraph, SegmentationMap
-from saccade.targets.flow_map import FlowMap
-from saccade.targets.normal_map import NormalMap
+from saccade.targets import (
+    Boxes,
+    Boxes3D,
+    Caption,
+    DepthMap,
+    FlowMap,
+    Instances,
+    Keypoints,
+    Label,
+    Labels,
+    NormalMap,
+    Number,
+    Points,
+    RegionCaptions,
+    SceneGraph,
+    SegmentationMap,
+)
 
 
 @dataclass
