@@ -21,20 +21,20 @@ from saccade.errors import DataError, InterruptedRun, UsageError
 from saccade.inference.classified import Classified
 from saccade.jobs.finish import write_report
 from saccade.jobs.options import TrainOptions, seconds
-from saccade.jobs.prepare import Prepared, open_checked
+from saccade.jobs.prepare import Opened, Prepared, open_checked
 from saccade.jobs.train import DEFAULT_BUDGET, RunResult, begin, ending, train_prepared
 from saccade.metrics import paired
 from saccade.training.engine import set_threads
 from saccade.training.run_folder import Listener, RunFolder, new_folder
 
 
-def run_folds(options: TrainOptions, *, listeners: Sequence[Listener] = (), argv: Sequence[str] | None = None) -> RunResult:
+def run_folds(options: TrainOptions, before: Opened, *, listeners: Sequence[Listener] = (), argv: Sequence[str] | None = None) -> RunResult:
     """Trains K networks, each tested on the part that it was kept from. A budget is that of all folds together."""
     stem = Path(options.data).name.split(".")[0] or "data"
     run = RunFolder(new_folder(options.out, options.model or options.task or "small", stem, options.name or f"cv{options.folds}"), listeners=tuple(listeners))
     begin(run, options, argv, set_threads(options.threads))
     with ending(run):
-        return _all_folds(options, options, run)
+        return _all_folds(options, options, run, before)
 
 
 def resume_folds(options: TrainOptions, stored: TrainOptions, run: RunFolder) -> RunResult:
@@ -47,11 +47,11 @@ def resume_folds(options: TrainOptions, stored: TrainOptions, run: RunFolder) ->
     set_threads(options.threads or run.info["threads"])
     run.begin()
     with ending(run):
-        return _all_folds(stored, options, run)
+        return _all_folds(stored, options, run, None)
 
 
-def _all_folds(options: TrainOptions, resumed: TrainOptions, run: RunFolder) -> RunResult:
-    task, dataset, report = open_checked(options, run)
+def _all_folds(options: TrainOptions, resumed: TrainOptions, run: RunFolder, before: Opened | None) -> RunResult:
+    task, dataset, report = open_checked(options, run, before)
     refuse_other_data(dataset.fingerprint, resumed, run)
     splits = make_folds(dataset, options.folds, seed=options.seed, val=0.15 if options.val is None else options.val)
     paths = []

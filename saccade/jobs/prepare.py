@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from saccade.core import LabelSpace
 from saccade.data.check import CheckReport, check
@@ -48,11 +48,23 @@ class Prepared:
         return found
 
 
-def open_checked(options: TrainOptions, run: RunFolder) -> tuple[Task[Any], ImageDataset, CheckReport]:
-    """Opens the data, reads every file and lets only a usable set through; the task is what the labels are for unless it is named. Raises DataError."""
+class Opened(NamedTuple):
+    """A data set with the truths of its task alone, not yet checked."""
+
+    task: Task[Any]
+    dataset: ImageDataset
+
+
+def opened(options: TrainOptions) -> Opened:
+    """Opens the data; the task is what the labels are for unless it is named. Raises UsageError USE-OPTION, DataError of every kind."""
     found = open_dataset(options.data, format=options.format, group=options.group, label=options.label, follow=options.follow)
     task = chosen_task(options, found)
-    found = with_task(found, task)
+    return Opened(task, with_task(found, task))
+
+
+def open_checked(options: TrainOptions, run: RunFolder, before: Opened | None = None) -> tuple[Task[Any], ImageDataset, CheckReport]:
+    """Reads every file of the data, which are opened unless that was done before, and lets only a usable set through. Raises DataError."""
+    task, found = before or opened(options)
     run.event("opened", name=found.name, format=found.format, reason=found.reason, images=len(found), task=task.name, named=options.task is not None)
     report = check(found, max_pixels=options.max_pixels, progress=lambda done, total: run.event("step", phase="check", n=done, total=total))
     report.write_csv(run.path / "data_problems.csv")
@@ -86,9 +98,9 @@ def problem_counts(report: CheckReport) -> dict[str, int]:
     return dict(Counter(problem.code for problem in report.problems))
 
 
-def prepare(options: TrainOptions, run: RunFolder) -> Prepared:
-    """Opens, checks and splits. Raises DataError DATA-SMALL when a part would be empty."""
-    task, dataset, report = open_checked(options, run)
+def prepare(options: TrainOptions, run: RunFolder, before: Opened | None = None) -> Prepared:
+    """Opens, checks and splits. before: the data, where they were opened already. Raises DataError DATA-SMALL when a part would be empty."""
+    task, dataset, report = open_checked(options, run, before)
     if options.split is not None:
         split = read_split(options.split, dataset)
         refuse_leaks(dataset, split, options, run)

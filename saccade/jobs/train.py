@@ -21,7 +21,6 @@ from saccade.core import Batch, Estimated, Feeds, Model
 from saccade.data.augment import Policy
 from saccade.data.augment_mix import Mix
 from saccade.data.loader import Loader
-from saccade.data.open import open_dataset
 from saccade.data.preprocess import Preprocess
 from saccade.data.tiles import windowed
 from saccade.errors import InterruptedRun, ResourceError, SaccadeError
@@ -29,7 +28,7 @@ from saccade.jobs import finish as finishing
 from saccade.jobs.defaults import enough_epochs
 from saccade.jobs.options import TrainOptions, seconds
 from saccade.jobs.plan import Plan, make_plan
-from saccade.jobs.prepare import Prepared, prepare, write_data
+from saccade.jobs.prepare import Opened, Prepared, opened, prepare, write_data
 from saccade.jobs.samples import write_batch
 from saccade.models.table import MODELS, settled
 from saccade.models.table import find as find_model
@@ -66,29 +65,28 @@ def run_train(options: TrainOptions, *, listeners: Sequence[Listener] = (), argv
         from saccade.jobs.resume import run_resume
 
         return run_resume(options, listeners=listeners)
-    refuse_early(options)
+    began = time.monotonic()
+    before = refuse_early(options)
     if options.folds:
         from saccade.jobs.folds import run_folds
 
-        return run_folds(options, listeners=listeners, argv=argv)
-    began = time.monotonic()
+        return run_folds(options, before, listeners=listeners, argv=argv)
     stem = Path(options.data).name.split(".")[0] or "data"
     run = RunFolder(new_folder(options.out, options.model or options.task or "small", stem, options.name), listeners=tuple(listeners))
     threads = set_threads(options.threads)
     begin(run, options, argv, threads)
     with ending(run):
-        prepared = prepare(options, run)
+        prepared = prepare(options, run, before)
         return train_prepared(options, prepared, run, began=began)
 
 
-def refuse_early(options: TrainOptions) -> None:
-    """What is misspelt is refused before a run folder is made: the task, the model, the path. Raises UsageError, DataError DATA-MISSING."""
+def refuse_early(options: TrainOptions) -> Opened:
+    """The data, opened; what is misspelt, and data without the task's labels, are refused before a run folder is made. Raises UsageError, DataError."""
     if options.task is not None:
         find_task(options.task)
     if options.model is not None:
         known_model(options)
-    if not Path(options.data).exists():
-        open_dataset(options.data)  # its error names the likely path
+    return opened(options)
 
 
 def known_model(options: TrainOptions) -> None:

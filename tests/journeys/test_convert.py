@@ -134,8 +134,11 @@ def test_unusable_labels_are_not_converted(cells, tmp_path):
 
 def test_a_task_refuses_data_without_its_labels(cells, tmp_path):
     with pytest.raises(DataError) as refused:
-        saccade.train(cells, out=tmp_path / "run", epochs="1")
+        saccade.train(cells, out=tmp_path / "run", epochs="1", task="classify")
     assert refused.value.code == "DATA-TASK" and "it needs label; the data (coco) have boxes" in refused.value.got
+    with pytest.raises(DataError, match="DATA-TASK"):
+        saccade.train(cells, out=tmp_path / "run", folds=3, task="classify")
+    assert not (tmp_path / "run").exists()  # nothing was begun
 
 
 def test_links_out_of_a_folder_are_followed_only_when_asked_and_loops_end(tmp_path):
