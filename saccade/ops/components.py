@@ -63,7 +63,7 @@ def separated(classes: np.ndarray, edges: np.ndarray | None, background: int | N
     """(h, w) class ids and probabilities of lying where objects meet -> object numbers (h, w) int32 from 1.
 
     Objects are the components of what is no edge, grown back into the edges of their class; a component that is all edge stays one object.
-    Objects below `least` pixels are left out. edges None: the components as they are.
+    A part of fewer than `least` pixels is no object of its own: it goes to its neighbours, or out where it has none. edges None: the components.
     """
     whole = components(classes, background)
     if edges is None:

@@ -127,5 +127,6 @@ def set_cross_entropy(logits: Tensor, allowed: Tensor) -> Tensor:
 def binary_cross_entropy(logits: Tensor, truth: Tensor, told: Tensor, positive: float = 1.0) -> Tensor:
     """The mean over told pixels of the cross entropy of a yes-or-no output; positive: weight of the pixels that are yes. All of one shape."""
     share = torch.where(told, torch.where(truth, positive, 1.0), 0.0)
-    terms = F.binary_cross_entropy_with_logits(wide(logits), truth.to(torch.float32), reduction="none")
-    return (share * terms).sum() / share.sum().clamp_min(1e-12)
+    scores = wide(logits)
+    terms = F.binary_cross_entropy_with_logits(scores, truth.to(scores.dtype), reduction="none")
+    return (share.to(scores.dtype) * terms).sum() / share.sum().clamp_min(1e-12)

@@ -130,9 +130,10 @@ def sub_pixel(x: Tensor, factor: int) -> Tensor:
     axes = x.ndim - 2
     if factor < 1 or x.shape[1] % factor**axes:
         raise ValueError(f"{x.shape[1]} channels cannot be shared among {factor}^{axes} finer cells")
-    parts = x.reshape(len(x), -1, *(factor,) * axes, *x.shape[2:])
+    channels = x.shape[1] // factor**axes
+    parts = x.reshape(len(x), channels, *(factor,) * axes, *x.shape[2:])
     order = [0, 1, *(place for axis in range(axes) for place in (2 + axes + axis, 2 + axis))]
-    return parts.permute(order).reshape(len(x), -1, *(factor * s for s in x.shape[2:]))
+    return parts.permute(order).reshape(len(x), channels, *(factor * s for s in x.shape[2:]))
 
 
 def space_to_depth(x: Tensor, factor: int) -> Tensor:
@@ -142,7 +143,7 @@ def space_to_depth(x: Tensor, factor: int) -> Tensor:
         raise ValueError(f"sides {tuple(x.shape[2:])} do not divide by {factor}")
     parts = x.reshape(*x.shape[:2], *(part for s in x.shape[2:] for part in (s // factor, factor)))
     order = [0, 1, *(3 + 2 * axis for axis in range(axes)), *(2 + 2 * axis for axis in range(axes))]
-    return parts.permute(order).reshape(len(x), -1, *(s // factor for s in x.shape[2:]))
+    return parts.permute(order).reshape(len(x), x.shape[1] * factor**axes, *(s // factor for s in x.shape[2:]))
 
 
 def sub_pixel_kernel(kernel: Tensor, factor: int) -> Tensor:
