@@ -19,17 +19,21 @@ from saccade.errors import UsageError, nearest, unknown_name
 from saccade.ops.geometry import Geometry
 from saccade.targets.rows import KEPT
 
-COLUMNS = 80  # numbers drawn for an image; the meaning of a column never changes, new ones come behind
+COLUMNS = 84  # numbers drawn for an image; the meaning of a column never changes, new ones come behind
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 # NTSC's luma and two chroma axes, in which a hue is an angle and a saturation a length
 YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+# principal components of the colours of ImageNet's training pictures, one a column, and the roots of their variances: what Krizhevsky
+# et al. 2012 (section 4.1) add multiples of
+COMPONENTS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
+SPREADS = np.array([0.2175, 0.0188, 0.0045])
 
 
 # the largest value of every range; the smallest is 0, of min_visible what a warp leaves
 # fmt: off
 LIMITS = {
     "rotate_deg": 180.0, "shear_deg": 60.0, "scale": 1.0, "aspect": 1.0, "translate": 1.0, "perspective": 0.3, "crop": 0.95, "crop_visible": 1.0,
-    "elastic": 0.1, "brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 1.0, "grey": 1.0, "gamma": 1.0,
+    "elastic": 0.1, "brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 1.0, "grey": 1.0, "gamma": 1.0, "lighting": 5.0,
     "noise": 1.0, "blur": 20.0, "motion": 60.0, "jpeg": 1.0,
     "erase": 1.0, "erase_probability": 1.0, "mosaic": 1.0, "min_visible": 1.0,
 }
@@ -48,7 +52,8 @@ class Policy:
     min_visible: objects whose box shows less than this share of itself in the result are taken out of the truth (a tenth, as `warp` does).
 
     brightness: added, in [0, 1] units. contrast, saturation, gamma: factors within 1/(1+v) .. 1+v (gamma as an exponent).
-    hue: share of a full turn. grey: probability of losing all colour. noise: largest standard deviation, in [0, 1] units.
+    lighting: standard deviation of the three amounts of ImageNet's principal colours that are added to a colour picture (Krizhevsky et al. 2012
+    have 0.1). hue: share of a full turn. grey: probability of losing all colour. noise: largest standard deviation, in [0, 1] units.
     blur: largest standard deviation of a Gaussian, in pixels of the input; motion: largest length of a straight stroke, in pixels;
     half of the images get each. jpeg: how coarse, 1 is quality 5; half of the images are compressed.
     erase: largest side of the rectangle cut out, as a share of the size; erase_probability: how often.
@@ -80,6 +85,7 @@ class Policy:
     jpeg: float = 0.0
     mosaic: float = 0.0
     min_visible: float = KEPT
+    lighting: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("flip", "flip_vertical", "quarter_turns"):
@@ -137,6 +143,8 @@ POLICIES: dict[str, dict[str, Any]] = {
         "flip": True, "rotate_deg": 25.0, "scale": 0.35, "aspect": 0.2, "shear_deg": 8.0, "translate": 0.12, "brightness": 0.3, "contrast": 0.4,
         "saturation": 0.4, "hue": 0.06, "grey": 0.1, "noise": 0.05, "erase": 0.4, "erase_probability": 0.6,
     },
+    # Krizhevsky et al. 2012, section 4.1: windows of 224 of 256 pixels, here as shifts by up to 16 of 224; mirror images; their colours
+    "alexnet2012": {"flip": True, "translate": 0.0714, "lighting": 0.1},
     # boxes, masks and key points: upright, seen from near and far
     "objects": {
         "flip": True, "scale": 0.3, "aspect": 0.1, "translate": 0.1, "crop": 0.5, "crop_visible": 0.5, "brightness": 0.15, "contrast": 0.2, "saturation": 0.4,
@@ -262,6 +270,12 @@ def _factor(u: np.ndarray, reach: float) -> np.ndarray:
     return np.exp(_both(u, np.log1p(reach)))
 
 
+def _normals(u: np.ndarray) -> np.ndarray:
+    """(n, 4) uniform numbers -> (n, 4) normal ones (Box and Muller 1958)."""
+    radius, angle = np.sqrt(-2 * np.log1p(-u[:, :2])), 2 * np.pi * u[:, 2:]
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], 1)
+
+
 def _colours(p: Policy, u: np.ndarray, channels: int) -> np.ndarray:
     """Contrast around mid-grey, then brightness; for three channels hue and saturation in YIQ before them."""
     n = len(u)
@@ -278,6 +292,8 @@ def _colours(p: Policy, u: np.ndarray, channels: int) -> np.ndarray:
         linear = np.linalg.inv(YIQ) @ turned @ YIQ
     linear = linear * contrast[:, None, None]
     offset = np.broadcast_to((0.5 * (1 - contrast) + added)[:, None, None], (n, channels, 1))
+    if channels == 3 and p.lighting:
+        offset = offset + ((p.lighting * _normals(u[:, 80:84])[:, :3] * SPREADS) @ COMPONENTS.T)[:, :, None]
     return np.concatenate([linear, offset], 2)
 
 

@@ -72,7 +72,7 @@ def mlp(
     space: LabelSpace,
     *,
     hidden: Widths = (300, 100),
-    activation: Activation = "relu",
+    activation: Activation | tuple[Activation, ...] = "relu",
     dropout: Share = 0.0,
     label_smoothing: Share = 0.0,
     class_weights: ClassWeights = None,

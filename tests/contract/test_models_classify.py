@@ -37,7 +37,7 @@ MODELS_FOR_ARGUMENTS = {
     "mobilenet_v2": [{"output_stride": 8}],
     "densenet121": [{"output_stride": 16}],
     "inception_v2": [{"output_stride": 8}],
-    "mlp": [{"activation": "sigmoid", "hidden": [5]}],
+    "mlp": [{"activation": "sigmoid", "hidden": [5]}, {"activation": ["tanh", "leaky_relu"], "hidden": [5, 4]}],
     "filter_bank": [{"pool": "average", "over": "orientation"}, {"over": "scale", "grid": 1, "orientations": 3}],
 }
 VARIANTS = [(name, {}) for name in NAMES] + [(name, arguments) for name, several in MODELS_FOR_ARGUMENTS.items() for arguments in several]

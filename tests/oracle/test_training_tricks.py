@@ -331,3 +331,33 @@ def test_a_plateau_lowers_the_rate_three_times_at_most(tmp_path):
     with pytest.raises(UsageError, match="plateau"):
         (tmp_path / "blind").mkdir()
         fit(TinyNet(), Feeds(TinyFeed(range(64))), settings=Settings(epochs=1, schedule="plateau"), run=RunFolder(tmp_path / "blind"), engine=Engine("cpu"))
+
+
+def test_lighting_adds_the_principal_colours_of_imagenet():
+    """The offsets of many pictures have the covariance sum (0.1 s)^2 v v', and a mean of 0; grey pictures are left alone."""
+    from saccade.data.augment import COMPONENTS, SPREADS, Policy, draw, uniforms
+
+    u = uniforms(0, 0, np.arange(20_000))
+    colours = draw(Policy(lighting=0.1), u, (8, 8), 3).colours
+    np.testing.assert_array_equal(colours[:, :, :3], np.broadcast_to(np.eye(3), (20_000, 3, 3)))
+    expected = 0.01 * (COMPONENTS * SPREADS**2) @ COMPONENTS.T
+    np.testing.assert_allclose(np.cov(colours[:, :, 3].T), expected, atol=0.03 * expected.max())
+    np.testing.assert_allclose(colours[:, :, 3].mean(0), 0, atol=5e-4)
+    np.testing.assert_allclose(COMPONENTS.T @ COMPONENTS, np.eye(3), atol=2e-3)
+    assert not draw(Policy(lighting=0.1), u[:5], (8, 8), 1).colours[:, :, 1].any()
+
+
+def test_activations_by_layer():
+    from saccade.core import Inputs
+    from saccade.nn.backbones.mlp import ACTIVATIONS, MLP
+
+    inputs = Inputs(1, (3, 3), (0.0,), (1.0,))
+    x = torch.randn(5, 1, 3, 3)
+    net = MLP(inputs, hidden=(6, 4), activation=("tanh", "leaky_relu"))
+    found = net(x, torch.full((5, 2), 3)).maps
+    torch.testing.assert_close(found[1][..., 0, 0], torch.tanh(x.flatten(1) @ net.layers[0].weight.T))
+    torch.testing.assert_close(found[2][..., 0, 0], nn.functional.leaky_relu(found[1][..., 0, 0] @ net.layers[1].weight.T))
+    for name in ACTIVATIONS:
+        assert MLP(inputs, hidden=(6, 4), activation=name)(x, torch.full((5, 2), 3)).maps[-1].shape == (5, 4, 1, 1)
+    with pytest.raises(ValueError, match="one for each of 2"):
+        MLP(inputs, hidden=(6, 4), activation=("relu",))
