@@ -299,7 +299,7 @@ def test_one_batch_is_learnt(name: str) -> None:
     torch.manual_seed(9)
     model, given = BUILDERS[name](), batch([truth((30, 20, 90, 60, 2)), truth(), truth((50, 10, 70, 34, 1))])
     optimiser = torch.optim.Adam(model.parameters(), 5e-3)
-    for _ in range(100):
+    for _ in range(150 if name.startswith("yolo") else 80):
         optimiser.zero_grad()
         torch.stack(list(model(given).values())).sum().backward()
         optimiser.step()
