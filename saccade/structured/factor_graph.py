@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -81,7 +81,8 @@ class FactorGraph:
         """(..., variables) int64 -> (*batch, ...): the sum of all factors' scores at these states."""
         total = torch.zeros((*self.batch, *x.shape[:-1]), dtype=self.like.dtype, device=self.like.device)
         for variables, scores in self.factors:
-            total = total + scores[(..., *(x[..., v] for v in variables))]
+            places: list[Any] = [Ellipsis, *(x[..., v] for v in variables)]
+            total = total + scores[tuple(places)]
         return total
 
 

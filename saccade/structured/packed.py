@@ -42,14 +42,14 @@ def pack(graph: FactorGraph) -> Packed:
         by_arity.setdefault(len(variables), []).append(place)
     groups = []
     for _, places in sorted(by_arity.items()):
-        variables = torch.tensor([graph.factors[p].variables for p in places], device=device)
+        scopes = torch.tensor([graph.factors[p].variables for p in places], device=device)
         tables = []
         for p in places:
             scores = graph.factors[p].scores
             table = scores.reshape(-1, *scores.shape[outer:])
             short = [pad for size in reversed(table.shape[1:]) for pad in (0, most - size)]
             tables.append(torch.nn.functional.pad(table, short, value=NEVER))
-        groups.append(Group(variables, torch.stack(tables, 1), tuple(places)))
+        groups.append(Group(scopes, torch.stack(tables, 1), tuple(places)))
     degree = torch.zeros(len(graph.states), dtype=graph.like.dtype, device=device)
     for group in groups:
         flat = group.variables.flatten()
