@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from saccade.bundle import Bundle
     from saccade.data.check_report import CheckReport
+    from saccade.jobs.add_class import Added
     from saccade.jobs.compare import Comparison
     from saccade.jobs.convert import Converted
     from saccade.jobs.doctor import DoctorReport
@@ -214,6 +215,22 @@ def predict(
     from saccade.jobs.predict import PredictOptions, run_predict
 
     return run_predict(model, images, filled(PredictOptions, options), out=out, progress=progress)
+
+
+@suggesting("saccade.jobs.add_class:AddClassOptions")
+def add_class(model: Path | str, name: str, images: Path | str | Sequence[Path | str], *, out: Path | str | None = None, **options: Any) -> Added:
+    """Teaches a trained classifier one more class; every other weight stays as it was, bit for bit. Returns the new file and what was forgotten.
+
+    model: a model.saccade, or a run's folder.
+    name: the new class.
+    images: pictures of it: files, folders, patterns.
+    out: the model file to write; default beside the old one.
+
+    The other keywords are those of `saccade add-class`.
+    """
+    from saccade.jobs.add_class import AddClassOptions, run_add_class
+
+    return run_add_class(Path(model), name, images, filled(AddClassOptions, options), out=_path(out))
 
 
 @suggesting()

@@ -9,7 +9,7 @@ pixel (i, j) covering [j, j+1] x [i, i+1]; class ids are 0..K-1 and -1 is ignore
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from torch.utils import _pytree
 
 from saccade.label_space import LabelSpace
 from saccade.ops.geometry import Geometry
+from saccade.phases import Phase, Stage, decay_groups
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 IGNORE = -1
@@ -176,30 +177,6 @@ class Head(nn.Module, Generic[Out, T]):
         raise NotImplementedError(f"{type(self).__name__} has no decode")
 
 
-class Phase(NamedTuple):
-    """One optimiser's share of a training step (a GAN has two)."""
-
-    name: str
-    groups: Callable[[], list[dict[str, Any]]]  # torch parameter groups: rates by layer, L2 by layer
-    optimiser: Callable[..., torch.optim.Optimizer] | None = None  # its own, else the run's
-    repeat: int = 1
-
-
-class Stage(NamedTuple):
-    """Epochs of training and the phases they train; a share of the run when `epochs` is below or equal to 1."""
-
-    name: str
-    epochs: float
-    phases: tuple[Phase, ...]
-
-
-def decay_groups(module: nn.Module) -> list[dict[str, Any]]:
-    """Parameter groups of a module: weight decay for matrices and kernels, none for biases and normalisation."""
-    own = [p for p in module.parameters() if p.requires_grad]
-    groups: list[dict[str, Any]] = [{"params": [p for p in own if p.ndim > 1]}, {"params": [p for p in own if p.ndim <= 1], "weight_decay": 0.0}]
-    return [g for g in groups if g["params"]]
-
-
 class System(nn.Module):
     """All the trainer knows of a network. `forward` is the entry, so that data-parallel wrappers see it."""
 
@@ -223,6 +200,24 @@ class Model(System):
         if unknown:
             raise ValueError(f"weights are given for {sorted(unknown)}, but the heads are {sorted(heads)}")
         self.backbone, self.heads, self.weights = backbone, nn.ModuleDict(dict(heads)), dict(weights)
+
+    frozen: tuple[str, ...] = ()
+    """Names of the modules that stay as they are: no gradient, and always in eval mode, so that their running statistics stay too."""
+    rates: Mapping[str, float] = EMPTY
+    """Factors of the learning rate by name of a module."""
+
+    def freeze(self, names: Sequence[str]) -> None:
+        """Keeps these modules as they are from now on. Raises AttributeError for a name that is no module."""
+        self.frozen = tuple(names)
+        for name in names:
+            self.get_submodule(name).requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for name in self.frozen:
+            self.get_submodule(name).eval()
+        return self
 
     def outputs(self, inputs: Tensor, sizes: Tensor) -> dict[str, Any]:
         """Every head's Out, for all rows."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from saccade.cli.output import Output, safe_streams
-from saccade.cli.verbs import ALIASES, VERB_HINTS, VERBS, load
+from saccade.cli.verbs import ALIASES, VERB_HINTS, VERBS, function_of, load
 from saccade.errors import SaccadeError, UsageError, nearest
 
 HELP = ("--help", "-h")
@@ -57,7 +57,7 @@ def _run(tokens: Sequence[str], show: Output) -> int:
 
         show.line(page(verb, module, everything="--help-all" in asked))
         return 0
-    return call(verb, getattr(module, verb), rest, show)
+    return call(verb, function_of(verb), rest, show)
 
 
 def resolve(tokens: Sequence[str]) -> tuple[str, Sequence[str]]:

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from saccade.cli.output import WIDTH
-from saccade.cli.verbs import VERBS
+from saccade.cli.verbs import VERBS, function_of
 
 INDENT = 27
 
@@ -25,7 +25,7 @@ def overview() -> str:
 
 def page(verb: str, module: ModuleType, *, everything: bool = False) -> str:
     """`saccade VERB --help`. Options that the module's MAIN does not name are only listed, unless everything is asked for."""
-    function: Callable[..., int] = getattr(module, verb)
+    function: Callable[..., int] = function_of(verb)
     arguments = _arguments(verb, function)
     positional = [a for a in arguments if _positional(a)]
     options = [a for a in arguments if not _positional(a)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
 from typing import NamedTuple
@@ -24,6 +25,7 @@ VERBS: dict[str, Verb] = {
     "train": Verb("saccade.cli.train", "train a model, evaluate it and write the report"),
     "evaluate": Verb("saccade.cli.evaluate", "metrics with intervals of a model on a data set (alias: val)"),
     "predict": Verb("saccade.cli.predict", "one answer for each file, folder or pattern"),
+    "add-class": Verb("saccade.cli.add_class", "teach a trained classifier one more class, the others staying as they are"),
     "summary": Verb("saccade.cli.summary", "the layers of a model: shapes, parameters, cost, receptive fields"),
     "runs": Verb("saccade.cli.runs", "the runs of a folder and where they stand"),
     "compare": Verb("saccade.cli.compare", "two evaluations of the same images, as a paired test"),
@@ -49,3 +51,9 @@ VERB_HINTS |= {"ls": "runs", "list": "runs", "info": "doctor", "env": "doctor", 
 def load(verb: str) -> ModuleType:
     """The module of a verb: a function of the verb's name, and EXAMPLES."""
     return import_module(VERBS[verb].module)
+
+
+def function_of(verb: str) -> Callable[..., int]:
+    """The function of a verb: its name, with _ for -."""
+    function: Callable[..., int] = getattr(load(verb), verb.replace("-", "_"))
+    return function

@@ -85,6 +85,16 @@ def _fold(told: Event) -> list[str]:
     return [f"fold   {told['number']} of {told['folds']}, in {told['path']}"]
 
 
+def _weights(told: Event) -> list[str]:
+    fresh = f"{len(told['fresh'])} fresh ({', '.join(told['fresh'][:ALIKE])})" if told["fresh"] else "none fresh"
+    return [f"start  {told['taken']} tensors of {told['source']}, {fresh}"]
+
+
+def _fitted(told: Event) -> list[str]:
+    strength = f", penalty {told['penalty']:g}" if told["penalty"] == told["penalty"] else ""
+    return [f"fit    the last layer, {told['how']}{strength}, in {told['seconds']:.1f} s"]
+
+
 WORDS: dict[str, Callable[[Event], list[str]]] = {
     "start": _start,
     "opened": _opened,
@@ -96,6 +106,9 @@ WORDS: dict[str, Callable[[Event], list[str]]] = {
     "fold": _fold,
     "epoch": lambda told: [epoch_line(told)],
     "rate": lambda told: [f"rate   {told['rate']:.3g} by the range test, see lr_finder.csv"],
+    "weights": _weights,
+    "fitted": _fitted,
+    "estimated": lambda told: [f"fit    without steps, in {told['seconds']:.1f} s"],
     "resume": lambda told: [f"resume after epoch {told['epoch']}, step {told['step']}"],
     "rewind": lambda told: [f"back   to step {told['step']}, learning rate x {told['factor']}"],
     "early_stop": lambda told: [f"stop   no progress since epoch {told['best_epoch']}"],

@@ -14,6 +14,9 @@ from saccade.errors import UsageError, nearest
 
 # What other tools call these options: hints for did-you-mean, not aliases.
 HINTS = {
+    "from": "from_",
+    "pretrained": "weights",
+    "init_from": "from_",
     "imgsz": "size",
     "img_size": "size",
     "image_size": "size",
@@ -87,6 +90,14 @@ class TrainOptions(BaseModel):
     flip: Annotated[bool | None, Field(description="mirror images; digits and letters are not unless asked")] = None
     mixup: Annotated[float | None, Field(ge=0, description="strength of mixup; 0 = off")] = None
     cutmix: Annotated[float | None, Field(ge=0, description="strength of cutmix; 0 = off")] = None
+    weights: Annotated[str | None, Field(description="published weights to begin with: imagenet, or those the task's models have")] = None
+    from_: Annotated[Path | None, Field(description="a model or run of saccade whose weights to begin with")] = None
+    freeze: Annotated[str | None, Field(description="what stays as it is: backbone, a number of stages from the input, or names")] = None
+    backbone_rate: Annotated[float | None, Field(gt=0, le=1, description="the backbone's learning rate, as a share of the head's")] = None
+    layer_decay: Annotated[float | None, Field(gt=0, le=1, description="factor of the rate for each stage nearer the input")] = None
+    fit: Annotated[
+        Literal["loop", "linear", "prototypes"] | None, Field(description="how the last layer learns: by steps, or alone and convex, or as class means")
+    ] = None
     set: Annotated[tuple[str, ...], Field(description="an argument of the network, such as dropout=0.3")] = ()
     test: Annotated[float | None, Field(ge=0, description="share (or number) of images kept aside for the final numbers")] = None
     val: Annotated[float | None, Field(ge=0, description="share (or number) of images to choose by")] = None
@@ -138,6 +149,11 @@ class TrainOptions(BaseModel):
         if self.folds == 1:
             raise ValueError("one fold is no cross-validation; give 2 or more")
         check_tile(self.tile, self.tile_overlap)
+        if self.weights is not None and self.from_ is not None:
+            raise ValueError("--weights and --from both say what to begin with; give one of them")
+        begun = self.weights is not None or self.from_ is not None or self.model == "filter_bank"
+        if not begun and (self.freeze is not None or self.fit in ("linear", "prototypes")) and self.resume is None:
+            raise ValueError("features that stay as they are must not be chance: name --from, --weights, or --model filter_bank")
         return self
 
     @property

@@ -24,6 +24,7 @@ from saccade.inference.device import multiply_adds
 from saccade.jobs.defaults import batch_size
 from saccade.jobs.options import TrainOptions, memory, network_settings
 from saccade.jobs.prepare import Prepared
+from saccade.jobs.start import source_of
 from saccade.models.table import build
 from saccade.training.engine import auto_precision, pick_device
 from saccade.training.recipe import Recipe
@@ -50,6 +51,7 @@ class Plan:
     workers: int = 2
     cache_bytes: int | None = None
     min_precision: float | None = None
+    start: dict[str, Any] = field(default_factory=dict)  # jobs.start.Start.to_dict()
     origins: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -75,13 +77,17 @@ class Plan:
             "min_precision": self.min_precision,
             **self.mix,
         }
+        own |= {k: ",".join(v) if isinstance(v, list) else v for k, v in self.start.items() if k != "rates"}
         own |= {_OPTION_OF.get(k, k): v for k, v in asdict(self.settings).items()}
         return own | {f"preprocess.{k}": v for k, v in self.preprocess.items() if k not in ("size", "tiling")} | nested
 
     def build(self, space: LabelSpace) -> Model:
         """The network with its first weights, which follow from the seed alone."""
         torch.manual_seed(self.settings.seed)
-        return build(self.task, self.model, self.inputs, space, self.arguments)
+        model = build(self.task, self.model, self.inputs, space, self.arguments)
+        model.rates = dict(self.start.get("rates", {}))
+        model.freeze(self.start.get("freeze", ()))
+        return model
 
 
 _OPTION_OF = {"rate": "lr", "save_every_s": "save_every"}
@@ -106,24 +112,27 @@ class Chooser:
 def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
     """All choices but the number of epochs, which a budget decides after the speed is known (see `jobs.train`)."""
     choose, task = Chooser(options), prepared.task
-    model = choose("model", next(iter(task.models)))
-    recipe = task.recipe(model)
+    given = source_of(options, task)
+    model = choose("model", given.model or next(iter(task.models)), given.why)
+    recipe = given.recipe(task.recipe(model))
     tiling = square(choose("tile", None), choose("tile_overlap", None, "a quarter of the window" if options.tile else ""))
     train = windowed(prepared.part("train"), tiling)
     n, typical = len(train), typical_size(prepared)
     if tiling is not None:
         typical = min(typical[0], tiling.size[0]), min(typical[1], tiling.size[1])
-    size = _size(options, choose, task.size(model, typical), typical)
+    size = _size(options, choose, given.size or task.size(model, typical), typical)
     common: dict[str, Any] = {"mode": task.mode, "value_range": prepared.dataset.value_range, "tiling": tiling}
     preprocess = Preprocess(size=size, channels=prepared.dataset.channels, **common)
-    mean, std = constants(train, preprocess)
-    inputs = Inputs(prepared.dataset.channels, size, mean, std)
+    inputs = given.inputs(prepared.dataset.channels, size, model) or Inputs(prepared.dataset.channels, size, *constants(train, preprocess))
     policy, mix = augmentation(options, choose, prepared.dataset, recipe)
+    if options.fit in ("linear", "prototypes"):
+        policy, mix = fixed_pictures(options, choose, prepared.dataset)
     arguments = network_arguments(options, choose, recipe)
     batch = int(choose("batch", recipe.batch or batch_size(n), recipe.why if recipe.batch else f"{n} training {'windows' if tiling else 'images'}"))
     settings = learning(options, choose, batch, n, recipe)
     device = pick_device(options.device)
-    work = multiply_adds(build(task.name, model, inputs, prepared.space, arguments), inputs)
+    network = build(task.name, model, inputs, prepared.space, arguments)
+    start, work = given.start(options, choose, network), multiply_adds(network, inputs)
     settings = replace(settings, precision=precision(options, choose, device, work))
     workers = int(choose("workers", 2, "threads that read while the network computes"))
     cache = memory(options.cache) if options.cache is not None else None
@@ -132,7 +141,7 @@ def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
     stored = preprocess.to_dict(), policy.to_dict(), mix
     choose("min_precision", None)
     done = task.name, model, arguments, inputs, *stored, batch, settings, monitor
-    return Plan(*done, str(device), workers, cache, options.min_precision, choose.origins)
+    return Plan(*done, str(device), workers, cache, options.min_precision, start, choose.origins)
 
 
 def typical_size(prepared: Prepared) -> tuple[int, int]:
@@ -175,6 +184,17 @@ def augmentation(options: TrainOptions, choose: Chooser, dataset: Dataset, recip
     choose.origins["augment.flip"] = "user" if options.flip is not None else "auto: digits, letters, left and right are not mirrored"
     mix = {"mixup": float(choose("mixup", 0.0)), "cutmix": float(choose("cutmix", 0.0))}
     return policy, mix
+
+
+def fixed_pictures(options: TrainOptions, choose: Chooser, dataset: Dataset) -> tuple[Policy, dict[str, float]]:
+    """No random changes: features are computed once. Raises UsageError USE-OPTION where changes are asked for."""
+    asked = [name for name in ("augment", "flip", "mixup", "cutmix") if name in options.given and getattr(options, name) not in ("none", 0, False)]
+    if asked:
+        raise UsageError("USE-OPTION", f"--{asked[0]} changes pictures at random, and --fit {options.fit} sees each once", where=f"--{asked[0]}")
+    policy = Policy.suited("none", dataset.spaces, heads_of(dataset))
+    for name in policy.to_dict():
+        choose.origins[f"augment.{name}"] = f"auto: --fit {options.fit} sees every picture once"
+    return policy, {"mixup": 0.0, "cutmix": 0.0}
 
 
 def network_arguments(options: TrainOptions, choose: Chooser, recipe: Recipe) -> dict[str, Any]:

@@ -30,11 +30,13 @@ from saccade.jobs.options import TrainOptions, seconds
 from saccade.jobs.plan import Plan, make_plan
 from saccade.jobs.prepare import Opened, Prepared, opened, prepare, write_data
 from saccade.jobs.samples import write_batch
+from saccade.jobs.start import begin_with
 from saccade.models.table import MODELS, settled
 from saccade.models.table import find as find_model
 from saccade.tasks import find_task
 from saccade.training.engine import Engine, set_threads
 from saccade.training.fit import fit
+from saccade.training.last_layer import fit_last_layer
 from saccade.training.probes import Speed, epochs_in, find_rate, measure_speed, overfits
 from saccade.training.run_folder import Listener, RunFolder, new_folder
 
@@ -100,8 +102,9 @@ def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *,
     plan = make_plan(options, prepared)
     engine = Engine(plan.device, plan.settings.precision)
     model = plan.build(prepared.space)
+    begin_with(model, plan, run, prepared.space)
     feeds = make_feeds(plan, prepared)
-    looped = not isinstance(model, Estimated)
+    looped = not isinstance(model, Estimated) and plan.start.get("fit", "loop") == "loop"
     plan = with_rate(plan, options, model, feeds, run, engine) if looped else plan
     if options.selftest and looped:
         selftest(model, plan, prepared, run, engine)
@@ -123,7 +126,9 @@ def train_planned(plan: Plan, model: Model, feeds: Feeds, prepared: Prepared, ru
     task = prepared.task
     metrics = {task.head: lambda: task.metric(prepared.space)} if feeds.val is not None else {}
     monitor = plan.monitor if feeds.val is not None else "train_loss"
-    if isinstance(model, Estimated):
+    if plan.start.get("fit", "loop") != "loop":
+        fitted_last(model, plan, feeds, run, engine)
+    elif isinstance(model, Estimated):
         estimated(model, feeds, run, engine)
     else:
         fit(model, feeds, settings=plan.settings, run=run, engine=engine, metrics=metrics, monitor=monitor)
@@ -133,6 +138,15 @@ def train_planned(plan: Plan, model: Model, feeds: Feeds, prepared: Prepared, ru
         run.alert(problem.code, f"{problem.where}: {problem.got}")
     evaluation = finishing.finish(model, plan, prepared, run, engine, floors=floors)
     return result(run, evaluation)
+
+
+def fitted_last(model: Model, plan: Plan, feeds: Feeds, run: RunFolder, engine: Engine) -> None:
+    """Fits the last layer on the features as they are, see `training.last_layer`."""
+    engine.place(model)
+    began = time.monotonic()
+    found = fit_last_layer(model, feeds, plan.start["fit"], head=find_task(plan.task).head, autocast=engine.autocast())
+    model.eval()
+    run.event("fitted", how=plan.start["fit"], penalty=found.penalty, seconds=round(time.monotonic() - began, 2))
 
 
 def estimated(model: Estimated, feeds: Feeds, run: RunFolder, engine: Engine) -> None:
@@ -214,7 +228,7 @@ def with_epochs(plan: Plan, options: TrainOptions, prepared: Prepared, model: Mo
     """The plan with its epochs: the user's, or what the budget allows at the speed measured, but never more than help."""
     tiling = Preprocess.from_dict(plan.preprocess).tiling
     n, val, test = (len(windowed(prepared.part(name), tiling)) for name in ("train", "val", finishing.evaluated_part(prepared)))
-    if isinstance(model, Estimated):
+    if isinstance(model, Estimated) or plan.start.get("fit", "loop") != "loop":
         return replace(plan, origins={**plan.origins, "epochs": "auto: it learns without epochs"})
     if options.epochs is not None:
         return replace(plan, settings=replace(plan.settings, epochs=int(options.epochs)), origins={**plan.origins, "epochs": "user"})
@@ -259,7 +273,7 @@ def begin(run: RunFolder, options: TrainOptions, argv: Sequence[str] | None, thr
     versions["python"] = sys.version.split()[0]
     words = list(argv) if argv is not None else as_words(options)
     stored = options.model_dump(mode="json", exclude_unset=True)
-    stored |= {key: str(Path(stored[key]).resolve()) for key in ("data", "split") if stored.get(key)}  # resumed from any folder
+    stored |= {key: str(Path(stored[key]).resolve()) for key in ("data", "split", "from_") if stored.get(key)}  # resumed from any folder
     run.begin(
         task=options.task,
         started=time.time(),
@@ -277,11 +291,11 @@ def as_words(options: TrainOptions) -> list[str]:
     """The command line that gives these options."""
     words = ["saccade", "train", options.data]
     for name, value in options.model_dump(mode="json", exclude_unset=True).items():
-        flag = f"--{name.replace('_', '-')}"
+        flag = f"--{name.rstrip('_').replace('_', '-')}"
         if name == "data" or value is None:
             continue
         if isinstance(value, bool):
-            words.append(flag if value else f"--no-{name.replace('_', '-')}")
+            words.append(flag if value else f"--no-{flag[2:]}")
         else:
             words += [word for item in (value if isinstance(value, list) else [value]) for word in (flag, str(item))]
     return words

@@ -133,9 +133,13 @@ def start_of(name: str) -> Start:
 
 
 def make_optimiser(groups: Groups, settings: Settings) -> torch.optim.Optimizer:
-    """The optimiser that the settings name. A group's own `lr` and `weight_decay` win; its first `lr` is kept as `initial_lr` for the schedule."""
+    """The optimiser that the settings name. A group's own `lr` and `weight_decay` win; its first `lr` is kept as `initial_lr` for the schedule.
+
+    A group's `rate_factor` is what its rate is of the run's.
+    """
     start_of(settings.optimiser)
-    optimiser = OPTIMISERS[settings.optimiser](groups, settings)
+    own = [{k: v for k, v in g.items() if k != "rate_factor"} | ({"lr": settings.rate * g["rate_factor"]} if "rate_factor" in g else {}) for g in groups]
+    optimiser = OPTIMISERS[settings.optimiser](own, settings)
     for group in optimiser.param_groups:
         group["initial_lr"] = group["lr"]
     return optimiser

@@ -13,7 +13,7 @@ import pytest
 from saccade import errors
 from saccade.cli import dispatch
 from saccade.cli.output import Output
-from saccade.cli.verbs import VERBS, load
+from saccade.cli.verbs import VERBS, function_of, load
 from saccade.errors import UsageError
 
 pytestmark = pytest.mark.journey
@@ -39,7 +39,7 @@ def test_examples_are_commands_that_exist(example):
     words = shlex.split(example)
     assert words[0] == "saccade"
     verb, tokens = dispatch.resolve(Output.from_tokens(words[1:])[1])
-    bound = dispatch.parse(verb, getattr(load(verb), verb), tokens)
+    bound = dispatch.parse(verb, function_of(verb), tokens)
     assert len(bound.arguments) == 0 or set(bound.arguments)
 
 

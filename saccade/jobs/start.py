@@ -1,0 +1,119 @@
+"""What a training begins with: chance, another model of saccade (`--from`), or published weights (`--weights`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from saccade import bundle
+from saccade.bundle import Card
+from saccade.core import Inputs, Model
+from saccade.errors import UsageError, nearest
+from saccade.models import weights
+from saccade.tasks import Task
+from saccade.training.recipe import Recipe
+from saccade.training.run_folder import RunFolder
+from saccade.training.transfer import parts_to_freeze, rates, take
+
+if TYPE_CHECKING:
+    from saccade.jobs.options import TrainOptions
+    from saccade.jobs.plan import Chooser, Plan
+
+SOURCES = {"imagenet": weights.IMAGENET}
+"""Published weights by the name of their data: {network: file}."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the first weights come from. card: of the model file; model: the network that is meant where the user names none."""
+
+    path: Path | None = None
+    card: Card | None = None
+    weights: str | None = None
+    task: str = ""
+
+    @property
+    def same_task(self) -> bool:
+        return self.card is not None and self.card.task == self.task
+
+    @property
+    def model(self) -> str | None:
+        """The network of the model file, where it is one of this task."""
+        return self.card.model if self.card is not None and self.same_task else None
+
+    @property
+    def why(self) -> str:
+        return f"the network of {self.path}" if self.same_task else ""
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """The input that the weights know."""
+        return self.card.inputs.size if self.card is not None and self.same_task else None
+
+    def recipe(self, ours: Recipe) -> Recipe:
+        """The recipe with the arguments that the model file was built with."""
+        if self.card is None or not self.same_task:
+            return ours
+        kept = {k: v for k, v in self.card.arguments.items() if k != "class_weights"}
+        return replace(ours, arguments=kept, why=f"as {self.path} was built")
+
+    def inputs(self, channels: int, size: tuple[int, int], model: str) -> Inputs | None:
+        """The inputs with the constants that the weights expect. Raises UsageError USE-VALUE for pictures of other channels."""
+        if self.card is not None:
+            if channels != self.card.inputs.channels:
+                got = f"{self.path} takes {self.card.inputs.channels} channels, the pictures have {channels}"
+                raise UsageError("USE-VALUE", got, where="--from", fix="convert the pictures, or train without --from")
+            return self.card.inputs._replace(size=size)
+        if self.weights is not None:
+            mean, std = weights.constants(model, channels)
+            return Inputs(channels, size, mean, std)
+        return None
+
+    def start(self, options: TrainOptions, choose: Chooser, model: Model) -> dict[str, Any]:
+        """What the plan stores: where the weights come from, what is frozen, the rates, and how the last layer is fitted."""
+        factor = float(choose("backbone_rate", 1.0))
+        decay = float(choose("layer_decay", 1.0))
+        fit = choose("fit", "loop")
+        frozen = list(parts_to_freeze(model, options.freeze)) if options.freeze is not None else []
+        choose.origins["freeze"] = "user" if frozen else "default"
+        found: dict[str, Any] = {"fit": fit, "freeze": frozen, "backbone_rate": factor, "layer_decay": decay, "rates": rates(model, factor, decay)}
+        if self.path is not None and self.card is not None:
+            found |= {"from": str(self.path), "from_sha256": self.card.sha256}
+        if self.weights is not None:
+            found["weights"] = self.weights
+        return found
+
+
+def source_of(options: TrainOptions, task: Task[Any]) -> Source:
+    """What the options begin with. Raises ModelError for a file that is no sound model, UsageError USE-VALUE for unknown published weights."""
+    if options.from_ is not None:
+        path = bundle.model_file(options.from_)
+        return Source(path.resolve(), bundle.read_card(path), task=task.name)
+    if options.weights is None:
+        return Source(task=task.name)
+    if options.weights not in SOURCES:
+        raise UsageError(
+            "USE-VALUE", f"{options.weights}; {nearest(options.weights, SOURCES)}", where="--weights", fix="give a model file of saccade by --from"
+        )
+    name = options.model or next(iter(task.models))
+    if name not in SOURCES[options.weights]:
+        listed = ", ".join(sorted(set(SOURCES[options.weights]) & set(task.models)))
+        got = f"there are no {options.weights} weights of {name}"
+        raise UsageError("USE-VALUE", got, where="--weights", fix=f"choose --model {listed}" if listed else "no network of this task has any")
+    return Source(weights=options.weights, task=task.name)
+
+
+def begin_with(model: Model, plan: Plan, run: RunFolder, spaces: Any) -> None:
+    """Fills a fresh network with what the plan begins with, and tells what was taken. Raises ModelError, ResourceError WEIGHTS-FETCH."""
+    start = plan.start
+    if "from" in start:
+        found = bundle.read(start["from"])
+        own = next(iter(found.card.spaces.items()))
+        same = found.card.task == plan.task and own[1].names == spaces.names
+        taken = take(model, found.model.state_dict(), heads=same, where=start["from"])
+        run.event("weights", source=start["from"], taken=len(taken.taken), fresh=list(taken.fresh), unused=len(taken.unused))
+    elif "weights" in start:
+        path = weights.fetch(plan.model)
+        fresh = weights.load(model, plan.model, path)
+        run.event("weights", source=path.name, taken=len(model.state_dict()) - len(fresh), fresh=fresh, unused=0)
