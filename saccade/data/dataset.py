@@ -78,9 +78,10 @@ class ImageDataset:
     def stored(self, record: Record) -> np.ndarray:
         """The pixels (H, W, C) uint8 of one picture of many, in the data set's channels; not to be written to. Of a sequence its
         features (T, D) float32, or its frames (T, H, W, C)."""
-        pixels = self.arrays[record.path.name][record.index]
-        if len(pixels.shape) != 3:
-            return pixels.load() if isinstance(pixels, Stored) else pixels
+        held = self.arrays[record.path.name][record.index]
+        pixels: np.ndarray = held.load() if isinstance(held, Stored) else held
+        if pixels.ndim != 3:
+            return pixels
         if pixels.shape[2] == self.channels:
             return pixels
         if self.channels == 3:

@@ -16,6 +16,7 @@ from saccade import bundle
 from saccade.bundle import Bundle
 from saccade.core import LabelSpace, Model
 from saccade.data.check import check
+from saccade.data.columns import columns
 from saccade.data.dataset import ImageDataset
 from saccade.data.loader import Loader
 from saccade.data.open import open_dataset
@@ -115,7 +116,7 @@ def run_evaluate(
     opened = with_task(open_dataset(data, format=chosen.format, group=chosen.group, label=chosen.label, follow=chosen.follow), task)
     report = check(opened, near=False, progress=progress)
     report.gate(chosen.max_bad, allow_leak=True)
-    dataset = fitted(report.dataset, found, str(data))
+    dataset = fitted(columns(report.dataset, limit=found.card.inputs.size[0]), found, str(data))
     part, reason, places = chosen_part(dataset, chosen.split)
     preprocess = Preprocess.from_dict(found.card.preprocess)
     post = task.postprocess.from_dict(found.card.postprocess, space, where=str(model))

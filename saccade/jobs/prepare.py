@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from saccade.core import LabelSpace
 from saccade.data.check import CheckReport, check
+from saccade.data.columns import columns, has_sequences
 from saccade.data.contents import contents_of, heads, tally
 from saccade.data.dataset import ImageDataset
 from saccade.data.open import open_dataset
@@ -70,11 +71,13 @@ def open_checked(options: TrainOptions, run: RunFolder, before: Opened | None = 
     report.write_csv(run.path / "data_problems.csv")
     run.event("check", images=len(report.dataset), classes=len(task.space_of(report.dataset.spaces)), problems=problem_counts(report))
     report.gate(options.max_bad, allow_leak=options.allow_leak)
-    return task, report.dataset, report
+    return task, columns(report.dataset), report
 
 
 def chosen_task(options: TrainOptions, dataset: ImageDataset) -> Task[Any]:
     """The task that is named, else what the data's labels are for. Raises UsageError USE-OPTION, DataError DATA-TASK."""
+    if options.task is None and has_sequences(dataset) and heads(dataset) == ("label",):
+        return find_task("sequence_label")
     return find_task(options.task) if options.task is not None else task_of(heads(dataset), where=str(dataset.root))
 
 

@@ -10,6 +10,7 @@ import torch
 
 from saccade.core import EMPTY, Inputs, LabelSpace, Model
 from saccade.errors import ModelError, SaccadeError, UsageError, nearest
+from saccade.models import multi_label, sequence
 from saccade.models.arguments import HINTS, checked, defaults, schema
 from saccade.models.classify import lenet5, mlp, plain_cifar, resnet, resnet_cifar, small
 from saccade.models.filters import filter_bank
@@ -59,6 +60,30 @@ MODELS: dict[str, dict[str, Builder]] = {
         "mobilenet_v1": partial(mobilenet, version=1),
         "mobilenet_v2": partial(mobilenet, version=2),
         "squeezenet1_1": squeezenet,
+    },
+    "sequence": {
+        "cnf": partial(sequence.cnf, answer="tags"),
+        "independent": partial(sequence.independent, answer="tags"),
+        "crf": partial(sequence.crf, answer="tags"),
+        "ldcrf": sequence.ldcrf,
+        "ldcnf": sequence.ldcnf,
+        "hmm": partial(sequence.hmm, answer="tags"),
+        "bilstm": partial(sequence.bilstm, answer="tags"),
+    },
+    "sequence_label": {
+        "hcrf": sequence.hcrf,
+        "independent": partial(sequence.independent, answer="label"),
+        "crf": partial(sequence.crf, answer="label"),
+        "cnf": partial(sequence.cnf, answer="label"),
+        "hmm": partial(sequence.hmm, answer="label"),
+        "bilstm": partial(sequence.bilstm, answer="label"),
+    },
+    "multilabel": {
+        "small": multi_label.shared,
+        "resnet18": partial(multi_label.residual, depth=18),
+        "resnet50": partial(multi_label.residual, depth=50),
+        "mobilenet_v2": multi_label.mobile,
+        "independent": multi_label.independent,
     },
 }
 

@@ -26,7 +26,10 @@ def valid_steps(steps: int, sizes: Tensor) -> Tensor:
 
 
 class Frames(Backbone):
-    """(N, C, T) numbers, sizes (N, 1) -> maps of the input and of the normalised input, 0 behind each length; both of stride 1."""
+    """Frames of numbers -> maps of the input and of the normalised frames (N, C, T), 0 behind each length; both of stride 1.
+
+    Inputs are (N, C, T) with sizes (N, 1), or a column of pixels (N, C, T, 1) with sizes (N, 2) as a loader gives them.
+    """
 
     reach = 1
 
@@ -35,12 +38,14 @@ class Frames(Backbone):
         self.levels = (Level(inputs.channels, 1), Level(inputs.channels, 1))
 
     def forward(self, inputs: Tensor, sizes: Tensor) -> Features:
-        return Features([inputs, torch.where(valid_steps(inputs.shape[2], sizes)[:, None], self.normalise(inputs), 0.0)], sizes)
+        lengths, x = sizes[:, :1], self.normalise(inputs).flatten(2)
+        return Features([inputs, torch.where(valid_steps(x.shape[2], lengths)[:, None], x, 0.0)], lengths)
 
 
 class FrameImages(Backbone):
-    """(N, T, C, H, W) pictures in [0, 1], sizes (N, 1) -> maps of the input and of each frame's pooled features (N, C', T), 0 behind each length.
+    """Pictures in [0, 1] -> maps of the input and of each frame's pooled features (N, C', T), 0 behind each length.
 
+    Inputs are (N, T, C, S, S) with sizes (N, 1), or a column of frames (N, C, T S, S) with sizes (N, 2), S the second side of the inputs.
     The network is `Small`; it sees valid frames only, so that its batch norm does not learn from padding.
     """
 
@@ -48,19 +53,25 @@ class FrameImages(Backbone):
 
     def __init__(self, inputs: Inputs, *, widths: Sequence[int] = (32, 64, 128), blocks: Sequence[int] = (1, 1, 1), norm: Norm = "batch") -> None:
         super().__init__(inputs)
-        self.network = Small(inputs, widths=widths, blocks=blocks, norm=norm)
+        self.side = inputs.size[1]
+        self.network = Small(inputs._replace(size=(self.side, self.side)), widths=widths, blocks=blocks, norm=norm)
         self.levels = (Level(inputs.channels, 1), Level(self.network.levels[-1].channels, 1))
 
     def forward(self, inputs: Tensor, sizes: Tensor) -> Features:
-        n, steps = inputs.shape[:2]
-        valid = valid_steps(steps, sizes)
-        frames = inputs[valid]
-        whole = frames.new_tensor(frames.shape[2:], dtype=torch.int64).expand(len(frames), 2)
-        found = inputs.new_zeros(n, steps, self.levels[1].channels)
-        if len(frames):
-            features = global_average(self.network(frames, whole).maps[-1])
+        frames, lengths = inputs, sizes[:, :1]
+        if inputs.ndim == 4:
+            steps = inputs.shape[2] // self.side
+            lengths = torch.div(lengths, self.side, rounding_mode="floor")
+            frames = inputs[:, :, : steps * self.side].unflatten(2, (steps, self.side)).transpose(1, 2)
+        n, steps = frames.shape[:2]
+        valid = valid_steps(steps, lengths)
+        chosen = frames[valid]
+        found = frames.new_zeros(n, steps, self.levels[1].channels)
+        if len(chosen):
+            whole = torch.tensor(chosen.shape[2:], device=inputs.device).expand(len(chosen), 2)
+            features = global_average(self.network(chosen, whole).maps[-1])
             found = found.to(features.dtype).masked_scatter(valid[..., None], features)
-        return Features([inputs, found.transpose(1, 2)], sizes)
+        return Features([inputs, found.transpose(1, 2)], lengths)
 
 
 class Stacked(Neck):

@@ -80,7 +80,7 @@ class ChainTagger(Head[ChainOut, TagSequence]):
         """Raises ValueError for sequences longer than the positions."""
         x, lengths = self.dropout(features.maps[-1].transpose(1, 2)), features.sizes[:, 0]
         n, steps, size = len(x), x.shape[1], len(self.start)
-        pairwise: Tensor = self.pairwise
+        pairwise: Tensor = self.pairwise if torch.is_grad_enabled() else self.pairwise.detach()
         if self.steps == "position":
             if steps > len(pairwise) + 1:
                 raise ValueError(f"a sequence of {steps} steps, the network was made for at most {len(pairwise) + 1}")
