@@ -40,9 +40,7 @@ def potts(classes: int, like: Tensor) -> Tensor:
     return 1 - torch.eye(classes, dtype=like.dtype, device=like.device)
 
 
-def dense_crf(
-    unary: Tensor, image: Tensor, kernels: Sequence[Kernel], *, compatibility: Tensor | None = None, rounds: int = 5, sums: Sums = "auto"
-) -> Tensor:
+def dense_crf(unary: Tensor, image: Tensor, kernels: Sequence[Kernel], *, compatibility: Tensor | None = None, rounds: int = 5, sums: Sums = "auto") -> Tensor:
     """(N, K, H, W): the logarithms of the marginals after so many rounds.
 
     unary: (N, K, H, W) scores, such as logits. image: (N, C, H, W). compatibility: (K, K), what a pair of labels costs, Potts when None.
@@ -96,8 +94,9 @@ class _Tie:
     def everyone(self, x: Tensor) -> Tensor:
         """(H W, K) -> (H W, K): the kernel's sum over all pixels, the own one included."""
         if self.bands is not None:
-            planes = x.T.reshape(-1, *self.size)
-            return (self.bands[0] @ planes @ self.bands[1]).flatten(1).T
+            (h, w), k = self.size, x.shape[1]
+            down = (self.bands[0] @ x.reshape(h, w * k)).view(h, w, k)
+            return (self.bands[1] @ down.transpose(0, 1).reshape(w, h * k)).view(w, h, k).transpose(0, 1).reshape(h * w, k)
         if self.matrix is not None:
             return self.matrix @ x
         assert self.lattice is not None
@@ -121,17 +120,22 @@ def all_pairs(f: Tensor) -> Tensor:
     """(n, n): exp(-|f_i - f_j|^2 / 2)."""
     f = f - f.mean(0, keepdim=True)
     square = (f * f).sum(1)
-    return torch.exp(-0.5 * (square[:, None] + square[None] - 2 * f @ f.T).clamp_min(0))
+    return _falling((0.5 * (square[:, None] + square[None]) - f @ f.T).clamp_min(0))
 
 
 def _band(length: int, width: float | Tensor, like: Tensor) -> Tensor:
     """(length, length): exp(-(i - j)^2 / 2 width^2)."""
     place = torch.arange(length, dtype=like.dtype, device=like.device)
-    return torch.exp(-0.5 * ((place[:, None] - place[None]) / width) ** 2)
+    return _falling(0.5 * ((place[:, None] - place[None]) / width) ** 2)
+
+
+def _falling(x: Tensor) -> Tensor:
+    """exp(-x), 0 from x = 60 on: numbers as small as those are slow to calculate with, and vanish in every sum."""
+    return torch.exp(-x).masked_fill(x.detach() > 60, 0.0)
 
 
 def naive_mean_field(unary: Tensor, image: Tensor, kernels: Sequence[Kernel], compatibility: Tensor, rounds: int) -> Tensor:
-    """(K, H, W) log marginals of one image by the definition, pixel against pixel: memory and time grow with (H W)^2. It is what the others are held against."""
+    """(K, H, W) log marginals of one image by the definition, pixel against pixel: memory and time grow with (H W)^2."""
     k, h, w = unary.shape
     ties = torch.zeros(h * w, h * w, dtype=unary.dtype, device=unary.device)
     for kernel in kernels:

@@ -91,7 +91,7 @@ def _near(codes: Tensor, strides: Tensor, d: int) -> Tensor:
 
 def _calibrated(found: Lattice, features: Tensor) -> Lattice:
     """With the scale by which the sums of ones agree with the true ones, in the median of some points: mass is lost where a point has no neighbours."""
-    n, d = features.shape
+    n = len(features)
     some = torch.arange(0, n, max(1, n // JUDGED), device=features.device)
     f = features.detach()
     true = torch.cat([torch.exp(-0.5 * torch.cdist(f[rows], f) ** 2).sum(1) for rows in some.split(8)])
