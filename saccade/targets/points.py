@@ -21,11 +21,13 @@ RADIUS = 4.0
 
 @dataclass(frozen=True)
 class Points:
-    """xy: (n, 2) continuous pixels, float64 as read. classes: (n,) int64, 0..K-1. scores: (n,) float, None for a truth."""
+    """xy: (n, 2) continuous pixels, float64 as read. classes: (n,) int64, 0..K-1. scores: (n,) float, None for a truth. size: (h, w) of the image,
+    None where it is not known."""
 
     xy: Tensor
     classes: Tensor
     scores: Tensor | None = None
+    size: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -39,18 +41,18 @@ class Points:
         """The dots at these row numbers, in this order, or where n yes-or-no values are set. Raises IndexError, ValueError."""
         at = places(rows, len(self))
         here = at.to(self.xy.device)
-        return Points(self.xy[here], self.classes[here], chosen(self.scores, at))
+        return Points(self.xy[here], self.classes[here], chosen(self.scores, at), self.size)
 
     def warp(self, g: Geometry) -> Points:
         """The dots moved (float32); those that land outside of the target go."""
         xy = g.points(array(self.xy))
         with np.errstate(invalid="ignore"):
             inside = torch.from_numpy(((xy >= 0) & (xy <= np.array([g.size[1], g.size[0]]))).all(1))
-        found = replace(self, xy=tensor(xy).to(self.xy.device))
+        found = replace(self, xy=tensor(xy).to(self.xy.device), size=None if self.size is None else g.size)
         return found if bool(inside.all()) else found.select(inside)
 
     def to(self, device: torch.device | str) -> Points:
-        return Points(self.xy.to(device), self.classes.to(device), moved(self.scores, device))
+        return Points(self.xy.to(device), self.classes.to(device), moved(self.scores, device), self.size)
 
     def draw(self, image: np.ndarray, labels: LabelSpace) -> np.ndarray:
         """A copy of the image (H, W, 3) uint8 with a disc on every dot, and how many there are of each class below it."""
@@ -69,7 +71,7 @@ class Points:
         warped = [part.warp(g) for part, g in zip(some(parts), placements, strict=True)]
         xy, classes = column([(len(p), p.xy) for p in warped], 0.0), column([(len(p), p.classes) for p in warped], 0)
         assert xy is not None and classes is not None
-        whole = cls(xy, classes, column([(len(p), p.scores) for p in warped], 1.0))
+        whole = cls(xy, classes, column([(len(p), p.scores) for p in warped], 1.0), warped[0].size)
         if whole.scores is None:
             return whole.select(first_copies(array(xy), classes.cpu().numpy()))
         return whole.select(apart(array(xy), array(whole.scores), classes.cpu().numpy(), RADIUS))
