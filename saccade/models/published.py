@@ -9,6 +9,7 @@ import functools
 import re
 from collections.abc import Callable, Mapping
 
+from saccade.models import published_detection as detection
 from saccade.nn.backbones.densenet import DEPTHS as DENSENETS
 from saccade.nn.backbones.googlenet import INCEPTION
 from saccade.nn.backbones.mobilenet import V2
@@ -17,6 +18,7 @@ from saccade.nn.backbones.vgg import DEPTHS as VGGS
 
 Table = Mapping[str, str]  # their module -> ours
 OUTPUT = "heads.label.output"
+DETECTORS = r"(?:faster|mask|keypoint)rcnn_resnet50_fpn|retinanet_resnet50_fpn|ssd300_vgg16"
 
 
 def published_key(network: str, published: str) -> str:
@@ -35,7 +37,9 @@ def published_key(network: str, published: str) -> str:
 
 
 def _today(network: str, published: str) -> str:
-    """DenseNet files of the first kind call a layer's parts norm.1, conv.2 and so on."""
+    """DenseNet files of the first kind call a layer's parts norm.1, conv.2 and so on; those of detectors are older than today's names."""
+    if re.fullmatch(DETECTORS, network):
+        return detection.today(published)
     return re.sub(r"(denselayer\d+\.(?:norm|conv|relu))\.(\d)", r"\1\2", published) if network.startswith("densenet") else published
 
 
@@ -189,5 +193,6 @@ TABLES: Mapping[str, Callable[[str], Table]] = {
     r"googlenet": _googlenet,
     r"inception_v3": _inception,
     r"((?:fcn|deeplabv3)_resnet(?:50|101))": _segment,
+    f"({DETECTORS})": lambda name: detection.detector(name, _resnet),
 }
 """Patterns of network names -> the table of their files."""

@@ -68,22 +68,36 @@ SEGMENTATION: Mapping[str, Weights] = {
 }
 """Trained on the images of COCO that show PASCAL VOC's classes, by torchvision's authors; the numbers are mean IoU on COCO val2017 in %."""
 
+DETECTION: Mapping[str, Weights] = {
+    "fasterrcnn_resnet50_fpn": Weights("fasterrcnn_resnet50_fpn_coco-258fb6c6.pth", 37.0),
+    "maskrcnn_resnet50_fpn": Weights("maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth", 37.9),
+    "keypointrcnn_resnet50_fpn": Weights("keypointrcnn_resnet50_fpn_coco-fc266e95.pth", 54.6),
+    "retinanet_resnet50_fpn": Weights("retinanet_resnet50_fpn_coco-eeacb38b.pth", 36.4),
+    "ssd300_vgg16": Weights("ssd300_vgg16_coco-b556d3b4.pth", 25.1),
+}
+"""Trained on COCO by torchvision's authors; the numbers are box mAP50-95 on COCO val2017 in %. Their classes are COCO's 91 ids, of which 80 are used."""
+
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """What the inputs of these files were normalised by."""
 
-LAST = ("heads.label.output.", "heads.label.auxiliary.", "heads.map.classifier.4.", "heads.map.auxiliary.0.4.")
+LAST: tuple[str, ...] = ("heads.label.output.", "heads.label.auxiliary.", "heads.map.classifier.4.", "heads.map.auxiliary.0.4.")
+LAST += tuple(f"heads.{head}.{part}." for head in ("boxes", "instances", "keypoints") for part in ("scores", "deltas", "masks.output", "points.up"))
 """Our names of what depends on the number of classes: these tensors stay fresh where a file has others."""
 
 CONSTANTS = frozenset({"backbone.mean", "backbone.std", "backbone.backbone.mean", "backbone.backbone.std"})
 """Our names of what normalises the inputs, which no published file holds."""
 
-CENTRED = frozenset({"googlenet", "inception_v3"})
-"""Networks whose files were trained on inputs of mean 0.5 and deviation 0.5."""
+OTHERS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "googlenet": ((0.5,) * 3, (0.5,) * 3),
+    "inception_v3": ((0.5,) * 3, (0.5,) * 3),
+    "ssd300_vgg16": ((0.48235, 0.45882, 0.40784), (1 / 255,) * 3),
+}
+"""Mean and deviation of the networks whose files were trained with others."""
 
 
 def constants(network: str, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation (C,) that a network's published weights expect; of grey and of many channels, the average of the three."""
-    mean, std = ((0.5,) * 3, (0.5,) * 3) if network in CENTRED else (MEAN, STD)
+    mean, std = OTHERS.get(network, (MEAN, STD))
     return (mean, std) if channels == 3 else ((sum(mean) / 3,) * channels, (sum(std) / 3,) * channels)
 
 
@@ -92,7 +106,7 @@ def fetch(network: str, *, source: str = SOURCE, cache: Path | None = None) -> P
 
     Raises UsageError USE-VALUE for a network without published weights, ResourceError WEIGHTS-FETCH, ModelError WEIGHTS-HASH.
     """
-    files = {**IMAGENET, **SEGMENTATION}
+    files = {**IMAGENET, **SEGMENTATION, **DETECTION}
     if network not in files:
         raise UsageError("USE-VALUE", f"there are no published weights of {network}", where="--weights", fix=nearest(network, files))
     name = files[network].file
