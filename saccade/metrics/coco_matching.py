@@ -33,7 +33,7 @@ class Matched(NamedTuple):
 
     classes, scores: (d,); rank: (d,) the place among the answers of the class, from 0. hit: (d, T, A) bool finds a truth that counts. free: (d, T, A) bool
     counts neither as right nor as wrong. finds: (d,) the row of the truth found at an overlap of 0.5, -1 none. order: (d,) rows in the prediction.
-    counts: (K, A) truths of each class that count. truths: the classes of the truths. skipped: (g,). overlaps: (d, g).
+    counts: (K, A) truths of each class that count. truths, areas: classes and square pixels of the truths. skipped: (g,). overlaps: (d, g).
     """
 
     classes: Array
@@ -45,6 +45,7 @@ class Matched(NamedTuple):
     order: Array
     counts: Array
     truths: Array
+    areas: Array
     skipped: Array
     overlaps: Array
 
@@ -75,7 +76,9 @@ def match(answers: Objects, truths: Objects, overlaps: Array, classes: int, *, l
         finds[rows] = np.where(found[2] >= 0, own[found[2]] if len(own) else -1, -1)
     outside = ~within(areas, bounds)[:, None]
     free |= ~hit & outside
-    return Matched(ids, answers.scores[order], rank, hit, free, finds, order, counts, truths.classes, truths.skipped, overlaps[order].astype(np.float32))
+    return Matched(
+        ids, answers.scores[order], rank, hit, free, finds, order, counts, truths.classes, truths.areas, truths.skipped, overlaps[order].astype(np.float32)
+    )
 
 
 def within(areas: Array, bounds: Array) -> Array:

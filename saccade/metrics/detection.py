@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from saccade.core import LabelSpace, Value
-from saccade.errors import ModelError
+from saccade.errors import ModelError, UsageError
 from saccade.metrics import bootstrap
 from saccade.metrics.average_precision import LIMITS, Ranked, average_precision, curve, mean_over, ranked, recall
 from saccade.metrics.coco_matching import RANGES, THRESHOLDS, Matched, match
@@ -32,8 +32,9 @@ class Detection:
     """Metric of Boxes, Instances (by their masks) or Keypoints: AP and AR as COCO defines them, precision, recall and F1 at a threshold.
 
     space: the classes. kind: what is compared; masks take Instances, key points Keypoints, boxes any of the three.
-    threshold: of the score, one for all or {class: score}; an answer counts from there on for precision, recall, F1, confusion and errors, not for
-    AP and AR. limit: answers of a class in an image that are looked at; None is COCO's 100 (20 for key points). spread: (K,) of key points.
+    threshold: of the score, one for all or {class: score}, None is 0.3; an answer counts from there on for precision, recall, F1, confusion and errors,
+    not for AP and AR. limit: answers of a class in an image that are looked at; None is COCO's 100 (20 for key points). spread: (K,) of key points.
+    scale: pixels of the input for each pixel of an image, where that is known: sizes are then told in both.
     resamples: of the bootstrap over images, or over groups where `update` is given them; fewer where there are very many answers.
     Crowds, difficult objects and objects without a class are neither found nor missed. Truths that are None never enter.
 
@@ -45,18 +46,21 @@ class Detection:
     (0.7, 1.0)
     """
 
+    worst: ClassVar[str] = "high"  # the more errors, the worse an image
+
     space: LabelSpace
     kind: Kind = "boxes"
-    threshold: Thresholds = STATED
+    threshold: Thresholds = None
     limit: int | None = None
     spread: tuple[float, ...] | None = None
+    scale: float | None = None
     resamples: int = bootstrap.RESAMPLES
     seed: int = 0
     _images: list[Matched] = field(default_factory=list, repr=False)
     _groups: list[str | None] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
-        self._limits = as_array(self.threshold, self.space)
+        self._limits = as_array(STATED if self.threshold is None else self.threshold, self.space)
         self._most = self.limit or LIMIT[self.kind]
 
     def update(self, prediction: Found, truth: Found | None, group: str | None = None) -> None:
@@ -80,7 +84,7 @@ class Detection:
         own, its = (self.space, self.kind, self._most, self._limits.tolist()), (other.space, other.kind, other._most, other._limits.tolist())
         if own != its:
             raise ValueError("only statistics of the same classes, kind, limit and thresholds can be added")
-        total = type(self)(self.space, self.kind, self.threshold, self.limit, self.spread, self.resamples, self.seed)
+        total = type(self)(self.space, self.kind, self.threshold, self.limit, self.spread, self.scale, self.resamples, self.seed)
         total._images, total._groups = self._images + other._images, self._groups + other._groups
         return total
 
@@ -94,7 +98,7 @@ class Detection:
 
     def at(self, threshold: Thresholds) -> Self:
         """The same images at other thresholds; nothing is matched again."""
-        other = type(self)(self.space, self.kind, threshold, self.limit, self.spread, self.resamples, self.seed)
+        other = type(self)(self.space, self.kind, threshold, self.limit, self.spread, self.scale, self.resamples, self.seed)
         other._images, other._groups = self._images, self._groups
         return other
 
@@ -162,24 +166,45 @@ class Detection:
         """Of each class the scores, precision and recall behind every answer, best first, at an overlap of THRESHOLDS[threshold]."""
         return {name: curve(one, threshold) for name, one in zip(self.space.names, ranked(self._images, len(self.space)), strict=True)}
 
-    def best_thresholds(self) -> dict[str, float]:
-        """Of each class the score with the best F1 at an overlap of 0.5, half-way to the next score below; for validation, never for the test part.
+    def best_thresholds(self, precision: float | None = None) -> dict[str, float]:
+        """Of each class the score with the best F1 at an overlap of 0.5 or, where a precision is asked for, the lowest that reaches it.
 
-        A class without truths or hits keeps its stated threshold.
+        For validation, never for the test part. A threshold lies half-way to the next score below. A class without truths or hits keeps its stated
+        one; where no score reaches the precision it is 1. Raises UsageError USE-VALUE for a precision outside of (0, 1].
         """
-        found = {}
-        for name, one in zip(self.space.names, ranked(self._images, len(self.space)), strict=True):
-            scores, precision, reached = curve(one)
-            last = np.append(scores[1:] < scores[:-1], True)[: len(scores)]
-            with np.errstate(invalid="ignore", divide="ignore"):
-                f1 = np.where(last, np.nan_to_num(2 * precision * reached / (precision + reached)), -1.0)
-            if not len(f1) or f1.max() <= 0:
-                found[name] = self.thresholds[name]
-                continue
-            place = int(f1.argmax())
-            below = scores[place + 1] if place + 1 < len(scores) else scores[place]
-            found[name] = float((scores[place] + below) / 2)
-        return found
+        if precision is not None and not 0 < precision <= 1:
+            raise UsageError("USE-VALUE", f"the precision to reach is {precision}, expected a share in (0, 1]")
+        stated = self.thresholds
+        return {name: curve_threshold(found, precision, stated[name]) for name, found in self.curves().items()}
+
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """{confusion, curves, sizes}: rows for files and the report; see `metrics.detection_tables`."""
+        from saccade.metrics import detection_tables
+
+        judged = self.judged()
+        return {
+            "confusion": detection_tables.confusion(judged.confusion, self.space),
+            "curves": detection_tables.curves(self.curves()),
+            "sizes": detection_tables.sizes(self._images, self._limits, self.scale),
+        }
+
+
+def curve_threshold(found: tuple[Array, Array, Array], precision: float | None, stated: float) -> float:
+    """The threshold of one class by its curve (scores, precision, recall)."""
+    scores, exact, reached = found
+    last = np.append(scores[1:] < scores[:-1], True)[: len(scores)]  # a cut is possible only below the last of equal scores
+    if not len(scores) or not np.nanmax(reached, initial=0.0) > 0:
+        return stated
+    if precision is None:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            place = int(np.where(last, np.nan_to_num(2 * exact * reached / (exact + reached)), -1.0).argmax())
+    else:
+        enough = np.flatnonzero(last & (exact >= precision))
+        if not len(enough):
+            return 1.0
+        place = int(enough[-1])
+    below = scores[place + 1] if place + 1 < len(scores) else scores[place]
+    return float((scores[place] + below) / 2)
 
 
 def _keys(kind: Kind) -> list[str]:

@@ -13,8 +13,10 @@ from saccade.errors import ModelError, SaccadeError, UsageError, nearest
 from saccade.models import multi_label, sequence
 from saccade.models.arguments import HINTS, checked, defaults, schema
 from saccade.models.classify import lenet5, mlp, plain_cifar, resnet, resnet_cifar, small
+from saccade.models.detect import nano, yolo
 from saccade.models.filters import filter_bank
 from saccade.models.imagenet import alexnet, densenet, googlenet, inception_resnet_v2, inception_v2, inception_v3, mobilenet, squeezenet, vgg
+from saccade.models.localize import localizer
 
 Builder = Callable[..., Model]
 
@@ -85,6 +87,8 @@ MODELS: dict[str, dict[str, Builder]] = {
         "mobilenet_v2": multi_label.mobile,
         "independent": multi_label.independent,
     },
+    "detect": {"nano": nano, "yolo": yolo},
+    "localize": {"localizer": localizer},
 }
 
 # the tasks whose answers have no classes: pictures, numbers, codes
@@ -93,6 +97,7 @@ UNNAMED = frozenset({"colorize", "upscale", "denoise", "inpaint", "represent", "
 # what other tools call these models
 OTHER_NAMES = {"lenet": "lenet5", "lenet_5": "lenet5", "lenet-5": "lenet5", "LeNet": "lenet5", "LeNet5": "lenet5", "cnn": "small", "default": "small"}
 OTHER_NAMES |= {f"{prefix}{depth}": f"resnet{depth}" for prefix in ("resnet-", "ResNet", "ResNet-", "resnet_") for depth in (18, 34, 50, 20, 56, 110)}
+OTHER_NAMES |= {f"{family}{size}": "nano" for family in ("yolov5", "yolov8", "yolo11", "yolo26") for size in "nsm"} | {"yolov1": "yolo", "yolo_v1": "yolo"}
 OTHER_NAMES |= {f"{family}{size}-cls": "small" for family in ("yolov8", "yolo11", "yolo26") for size in "nsm"}
 OTHER_NAMES |= {"mobilenet": "mobilenet_v2", "mobilenetv3": "mobilenet_v2", "efficientnet_b0": "mobilenet_v2", "inception": "inception_v3"}
 OTHER_NAMES |= {"bninception": "inception_v2", "bn_inception": "inception_v2", "inceptionresnetv2": "inception_resnet_v2"}

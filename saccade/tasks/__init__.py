@@ -7,12 +7,21 @@ from typing import Any
 
 from saccade.errors import DataError, UsageError, nearest
 from saccade.tasks.classify import CLASSIFY
+from saccade.tasks.detect import DETECT
+from saccade.tasks.localize import LOCALIZE
 from saccade.tasks.multilabel import MULTILABEL
 from saccade.tasks.sequence import SEQUENCE, SEQUENCE_LABEL
 from saccade.tasks.task import Task
 
 # in the order in which a data set is asked what it is for, where the user does not say
-TASKS: dict[str, Task[Any]] = {"sequence": SEQUENCE, "classify": CLASSIFY, "multilabel": MULTILABEL, "sequence_label": SEQUENCE_LABEL}
+TASKS: dict[str, Task[Any]] = {
+    "sequence": SEQUENCE,
+    "classify": CLASSIFY,
+    "multilabel": MULTILABEL,
+    "sequence_label": SEQUENCE_LABEL,
+    "detect": DETECT,
+    "localize": LOCALIZE,
+}
 
 
 def find_task(name: str) -> Task[Any]:

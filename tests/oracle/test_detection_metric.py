@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from saccade.core import LabelSpace
-from saccade.errors import ModelError
+from saccade.errors import ModelError, UsageError
 from saccade.metrics.average_precision import average_precision, ranked
 from saccade.metrics.detection import Detection
 from saccade.metrics.voc import voc_ap
@@ -322,3 +322,27 @@ def test_facts_of_one_image_are_sorted_by_errors() -> None:
     facts = Detection(SPACE).of_image(Boxes.joined([one_box([0, 0, 10, 10], 0, 0.9), one_box([50, 50, 60, 60], 2, 0.9)]), truth)
     assert next(iter(facts)) == "errors"
     assert facts == {"errors": 2, "found": 1, "missed": 1, "wrong": 1, "truths": 2, "answered": 2}
+
+
+def test_thresholds_that_reach_a_precision() -> None:
+    metric = told(scene(13), SPACE)
+    for name, value in metric.best_thresholds(0.6).items():
+        row = next(row for row in metric.at({name: value}).per_class() if row["class"] == name)
+        assert value == 1.0 or row["precision"] >= 0.6
+    assert set(metric.best_thresholds(1.0).values()) == {1.0}
+    with pytest.raises(UsageError, match="precision to reach"):
+        metric.best_thresholds(1.5)
+
+
+def test_tables_agree_with_the_counts() -> None:
+    metric = told(scene(14), SPACE, scale=0.5)
+    tables, judged = metric.tables(), metric.judged()
+    assert [list(row.values())[1:] for row in tables["confusion"]] == judged.confusion.tolist()
+    whole = tables["sizes"][-1]
+    assert whole["truths"] == judged.truths.sum() == sum(row["truths"] for row in tables["sizes"][:-1])
+    assert whole["found"] == judged.right.sum() == sum(row["found"] for row in tables["sizes"][:-1])
+    assert whole["median_input"] == pytest.approx(whole["median"] / 2, abs=0.011)
+    scores, precision, reached = metric.curves()["a"]
+    ends = [row for row in tables["curves"] if row["class"] == "a"]
+    assert (ends[-1]["score"], ends[-1]["precision"], ends[-1]["recall"]) == pytest.approx((scores[-1], precision[-1], reached[-1]), abs=1e-6)
+    assert told([], SPACE).tables()["sizes"][-1]["truths"] == 0
