@@ -17,6 +17,9 @@ from saccade.models.detect import nano, yolo
 from saccade.models.filters import filter_bank
 from saccade.models.imagenet import alexnet, densenet, googlenet, inception_resnet_v2, inception_v2, inception_v3, mobilenet, squeezenet, vgg
 from saccade.models.localize import localizer
+from saccade.models.retina import retinanet, retinanet_resnet50_fpn
+from saccade.models.ssd import ssd, ssd300_vgg16
+from saccade.models.two_stage import fast_rcnn, faster_rcnn, fasterrcnn_resnet50_fpn
 
 Builder = Callable[..., Model]
 
@@ -87,7 +90,17 @@ MODELS: dict[str, dict[str, Builder]] = {
         "mobilenet_v2": multi_label.mobile,
         "independent": multi_label.independent,
     },
-    "detect": {"nano": nano, "yolo": yolo},
+    "detect": {
+        "nano": nano,
+        "yolo": yolo,
+        "faster_rcnn": faster_rcnn,
+        "fast_rcnn": fast_rcnn,
+        "retinanet": retinanet,
+        "ssd": ssd,
+        "ssd300_vgg16": ssd300_vgg16,
+        "fasterrcnn_resnet50_fpn": fasterrcnn_resnet50_fpn,
+        "retinanet_resnet50_fpn": retinanet_resnet50_fpn,
+    },
     "localize": {"localizer": localizer},
 }
 
