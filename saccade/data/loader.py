@@ -30,6 +30,7 @@ from saccade.errors import DataError, Problem, ResourceError, UsageError
 
 CACHE_LIMIT, CACHE_SHARE = 2_000_000_000, 0.25  # bytes; share of the memory that is free
 PATIENCE_S = 120.0
+SMALL = 512  # bytes that a truth without pixels is counted as
 
 
 class Loader:
@@ -168,7 +169,7 @@ class Loader:
         pixels, record = self.picture(place), self.dataset.records[place]
         if not self.inputs.moves:
             read = (pixels.shape[0], pixels.shape[1])
-            return Sample(entry, record.id, pixels, dict(record.targets), record.size or read)
+            return Sample(entry, record.id, pixels, self._still(place), record.size or read)
         size = self._sizes.get(place)
         if size is None:
             size = self._sizes[place] = self.dataset.size(place)
@@ -178,6 +179,18 @@ class Loader:
             if any(isinstance(target, Stored) for target in record.targets.values()) and self._keeps(size[0] * size[1]):
                 self._truths[place] = truth
         return Sample(entry, record.id, pixels, truth, size)
+
+    def _still(self, place: int) -> dict[str, Any]:
+        """The truths of a record where none of them follows the geometry; those that have to be made or read are kept, for they are small."""
+        targets = self.dataset.records[place].targets
+        if not any(isinstance(target, Stored) for target in targets.values()):
+            return dict(targets)
+        truth = self._truths.get(place)
+        if truth is None:
+            truth = self.dataset.truth(place)
+            if self._keeps(SMALL):
+                self._truths[place] = truth
+        return truth
 
     def _batch(self, epoch: int, number: int, places: np.ndarray) -> Batch | None:
         samples = [sample for place in places if (sample := self._read(number, int(place))) is not None]

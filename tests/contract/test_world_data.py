@@ -223,6 +223,16 @@ def test_a_loader_streams_them_the_same_with_any_number_of_threads():
     assert torch.equal(found[0][0], found[1][0]) and found[0][1] == found[1][1]
 
 
+@pytest.mark.parametrize("head", ["labels", "number", "caption"])
+def test_a_loader_makes_the_truths_of_whole_images_once(head):
+    data = world("shapes", n=6, size=24, labels=[head])
+    loader = Loader(data, Preprocess((24, 24), 3), batch_size=3, threads=0)
+    found = [[target for batch in loader.epoch(epoch) for target in batch.targets[head]] for epoch in (0, 1)]
+    assert all(type(target) is TARGETS[head] for target in found[0])
+    assert all(a is b for a, b in zip(*found, strict=True))
+    assert [target_hash(t) for t in found[0]] == [target_hash(data.truth(i)[head]) for i in range(6)]
+
+
 LAYOUTS = [
     ("coco", "street", ""),
     ("coco", "shapes", "caption"),
