@@ -101,11 +101,15 @@ class CheckReport:
         """How many objects each head of the usable records has, images for the heads that have one truth an image."""
         return {head: amount(self.dataset, head) for head in heads(self.dataset)}
 
-    def gate(self, max_bad: float = 0.05, *, allow_leak: bool = False) -> None:
-        """Raises DataError for the first fatal problem, and DATA-BAD when more than `max_bad` (0 to 1) of the samples cannot be used."""
+    def gate(self, max_bad: float = 0.05, *, allow_leak: bool = False, learning: bool = True) -> None:
+        """Raises DataError for the first fatal problem, and DATA-BAD when more than `max_bad` (0 to 1) of the samples cannot be used.
+
+        learning: whether the data are to be learnt from; where they are only measured by, a single class will do.
+        """
         if not 0 <= max_bad <= 1:
             raise UsageError("USE-VALUE", f"max_bad={max_bad}", fix="give a share from 0 to 1, such as 0.05")
         fatal = [p for p in self.problems if p.severity == "fatal" and not (allow_leak and p.code in LEAKS)]
+        fatal = fatal if learning else [p for p in fatal if p.code != "CLS-ONE"]
         own = [p for p in fatal if p.code not in ("CLS-NONE", "CLS-ONE")]
         too_bad = self.bad and self.bad_ratio > max_bad
         if own or (fatal and not too_bad):

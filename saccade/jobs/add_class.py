@@ -143,7 +143,7 @@ def _replay(found: Bundle, network: Model, chosen: AddClassOptions) -> tuple[Exa
     if chosen.replay is None:
         return None, None
     report = check(with_head(open_dataset(chosen.replay, format=chosen.format), HEAD), near=False)
-    report.gate(0.05, allow_leak=True)
+    report.gate(0.05, allow_leak=True, learning=False)
     dataset = fitted(report.dataset, found, chosen.replay)
     split = make_split(dataset, test=None, val=chosen.keep, seed=chosen.seed)
     learn, measure = (_examples(dataset, places, found, network) for places in (split.train, split.val))

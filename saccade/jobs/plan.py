@@ -114,13 +114,14 @@ def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
     choose, task = Chooser(options), prepared.task
     given = source_of(options, task)
     model = choose("model", given.model or next(iter(task.models)), given.why)
-    recipe = given.recipe(task.recipe(model))
-    tiling = square(choose("tile", None), choose("tile_overlap", None, "a quarter of the window" if options.tile else ""))
+    recipe = given.recipe(task.recipe(model), model)
+    tile = choose("tile", task.tile, "pictures are answered pixel for pixel, by windows" if task.tile else "")
+    tiling = square(tile, choose("tile_overlap", None, "a quarter of the window" if tile else ""))
     train = windowed(prepared.part("train"), tiling)
     n, typical = len(train), typical_size(prepared)
     if tiling is not None:
         typical = min(typical[0], tiling.size[0]), min(typical[1], tiling.size[1])
-    size = _size(options, choose, given.size or task.size(model, typical), typical)
+    size = _size(options, choose, given.size(model) or task.size(model, typical), typical)
     common: dict[str, Any] = {"mode": task.mode, "value_range": prepared.dataset.value_range, "tiling": tiling}
     preprocess = Preprocess(size=size, channels=prepared.dataset.channels, **common)
     inputs = given.inputs(prepared.dataset.channels, size, model) or Inputs(prepared.dataset.channels, size, *constants(train, preprocess))

@@ -46,14 +46,13 @@ class Source:
     def why(self) -> str:
         return f"the network of {self.path}" if self.same_task else ""
 
-    @property
-    def size(self) -> tuple[int, int] | None:
-        """The input that the weights know."""
-        return self.card.inputs.size if self.card is not None and self.same_task else None
+    def size(self, model: str) -> tuple[int, int] | None:
+        """The input that the weights know, where the network is that of the model file."""
+        return self.card.inputs.size if self.card is not None and self.model == model else None
 
-    def recipe(self, ours: Recipe) -> Recipe:
-        """The recipe with the arguments that the model file was built with."""
-        if self.card is None or not self.same_task:
+    def recipe(self, ours: Recipe, model: str) -> Recipe:
+        """The recipe with the arguments that the model file was built with, where the network is that of the model file."""
+        if self.card is None or self.model != model:
             return ours
         kept = {k: v for k, v in self.card.arguments.items() if k != "class_weights"}
         return replace(ours, arguments=kept, why=f"as {self.path} was built")
