@@ -42,8 +42,9 @@ def example(images: int = 48) -> WorldDataset:
 
 def magnification(loader: Loader) -> float:
     """Pixels of the input for each pixel of an image: the median over a sample."""
-    places = np.linspace(0, len(loader.dataset) - 1, min(SAMPLE, len(loader.dataset))).astype(int) if len(loader.dataset) else []
-    found = [abs(float(np.linalg.det(loader.preprocess.geometry(loader.dataset.size(int(i))).matrix[:, :2]))) ** 0.5 for i in places]
+    n = len(loader.dataset)
+    places = np.linspace(0, n - 1, min(SAMPLE, n)).astype(int).tolist() if n else []
+    found = [abs(float(np.linalg.det(loader.preprocess.geometry(loader.dataset.size(i)).matrix[:, :2]))) ** 0.5 for i in places]
     return float(np.median(found)) if found else 1.0
 
 
