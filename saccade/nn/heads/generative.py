@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from saccade.core import Features, Head, Level, Meta
 from saccade.nn.heads.chain import tag_matrix
@@ -20,6 +20,7 @@ from saccade.targets.tag_sequence import TagSequence
 
 Answer = Literal["tags", "label"]
 PSEUDO = 0.5  # counts of a Dirichlet prior on steps
+LEAST = 0.01  # variance, of features whose variance over the data is 1: what hardly ever moves must not decide
 FORBIDDEN = -1e30
 
 
@@ -46,7 +47,7 @@ class GenerativeTagger(Head[GenerativeOut, Any]):
         size = classes * states
         shapes = {"start": (size,), "transition": (size, size), "mean": (size, level.channels), "variance": (size, level.channels)}
         for name, shape in shapes.items():
-            self.register_buffer(name, torch.ones(shape) if name == "variance" else torch.zeros(shape))
+            self.register_parameter(name, nn.Parameter(torch.ones(shape) if name == "variance" else torch.zeros(shape), requires_grad=False))
         self.register_buffer("owner", hidden.owners(classes, states), persistent=False)
         self.start: Tensor
         self.transition: Tensor
@@ -111,6 +112,10 @@ class GenerativeTagger(Head[GenerativeOut, Any]):
         truth = torch.nn.utils.rnn.pad_sequence([tag.cpu() for tag in tags], batch_first=True, padding_value=-1)
         owner, generator = self.owner.cpu(), torch.Generator().manual_seed(seed)
         first = hmm.first_gaussian(seen, lengths, owner, tags=truth, forwards=self.answer == "label", generator=generator)
+        emission = first.emission
+        assert isinstance(emission, Gaussian)
+        floor = emission.floor.clamp_min(LEAST)
+        first = HMM(first.start, first.transition, Gaussian(emission.mean, torch.maximum(emission.variance, floor), floor))
         if self.answer == "label":
             apart = owner[:, None] != owner
             first = HMM(first.start, torch.log_softmax(torch.where(apart, -torch.inf, first.transition), 1), first.emission)
