@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 
-from saccade.core import Dataset, LabelSpace, Record, Stored
+from saccade.core import LabelSpace, Stored
+from saccade.data.dataset import ImageDataset
+from saccade.data.image import header
 from saccade.errors import DataError
 from saccade.targets import Boxes, Instances, Points, SegmentationMap
 from saccade.targets.segmentation_map import IGNORED
@@ -29,7 +31,8 @@ def map_space(spaces: Mapping[str, LabelSpace]) -> LabelSpace:
     """
     head = next((head for head in SOURCES if head in spaces), None)
     if head is None:
-        raise DataError("DATA-TASK", f"heads {', '.join(sorted(spaces)) or 'none'}", where="data")
+        told = ", ".join(sorted(spaces)) or "no labels"
+        raise DataError("DATA-TASK", f"the data have {told}; pixels are told of by {', '.join(SOURCES)}", where="data")
     space = spaces[head]
     if head == "map":
         return space
@@ -76,82 +79,56 @@ def joined(first: SegmentationMap, second: SegmentationMap | None) -> Segmentati
 
 @dataclass(frozen=True)
 class StoredMap:
-    """The map of a record whose truths stay in their files until they are needed."""
+    """The map of a record that is made, whenever it is asked for, of truths that may stay in their files.
+
+    sources: head -> Target or Stored. classes, shift, background: of the map's label space. size: (h, w) of the image, None where `image` tells it.
+    """
 
     sources: Mapping[str, Any]
-    space: LabelSpace
+    classes: int
     shift: int
-    size: tuple[int, int] | None
+    background: int
+    size: tuple[int, int] | None = None
+    image: Path | None = field(default=None, compare=False)
 
     @property
     def paths(self) -> tuple[Path, ...]:
         return tuple(path for source in self.sources.values() if isinstance(source, Stored) for path in source.paths)
 
     def load(self) -> SegmentationMap:
+        """Raises DataError as the sources do, and IMG-* where the image's size is wanted and cannot be read."""
         found = {head: source.load() if isinstance(source, Stored) else source for head, source in self.sources.items()}
-        background = self.space.background or 0
-        if "map" in found:
-            made: SegmentationMap = found["map"]
-            return made
         if "instances" in found:
-            return map_of_instances(found["instances"], self.shift, background)
-        assert self.size is not None
-        bounds = map_of_boxes(found["boxes"], self.size, len(self.space), self.shift, background) if "boxes" in found else None
-        return joined(map_of_points(found["points"], self.size, self.shift), bounds) if "points" in found else bounds or SegmentationMap.empty(self.size)
+            return map_of_instances(found["instances"], self.shift, self.background)
+        size = self.size
+        if size is None:
+            assert self.image is not None
+            size = header(self.image).size
+        bounds = map_of_boxes(found["boxes"], size, self.classes, self.shift, self.background) if "boxes" in found else None
+        return joined(map_of_points(found["points"], size, self.shift), bounds) if "points" in found else bounds or SegmentationMap.empty(size)
 
 
-class MapDataset:
-    """A data set whose only truth is the head `map`, made of what each record has: a full map, else objects with masks, else dots and boxes together.
+def with_maps(dataset: ImageDataset) -> ImageDataset:
+    """The data set with the head `map` alone, made of what each record has: a full map, else objects with masks, else dots and boxes together.
 
     Raises DataError DATA-TASK where no head tells of pixels.
     """
-
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset, self.space = dataset, map_space(dataset.spaces)
-        self.shift = 0 if "map" in dataset.spaces or any("background" in s.names for h, s in dataset.spaces.items() if h in SOURCES) else 1
-        self.records: Sequence[Record] = [self._record(i, record) for i, record in enumerate(dataset.records)]
-
-    def _record(self, i: int, record: Record) -> Record:
+    space = map_space(dataset.spaces)
+    if all(record.targets.get(head) is None for record in dataset.records for head in SOURCES if head != "map"):
+        return dataset.with_heads(["map"])
+    shift = 0 if "map" in dataset.spaces or "background" in next(dataset.spaces[h].names for h in SOURCES if h in dataset.spaces) else 1
+    records = []
+    for record in dataset.records:
         held = {head: record.targets[head] for head in SOURCES if record.targets.get(head) is not None}
-        full = next((head for head in ("map", "instances") if head in held), None)
-        if full is not None:
-            held = {full: held[full]}
-        if full == "map" or not held:
-            return replace(record, targets={"map": held.get("map")})
-        size = None if full else self.dataset.size(i)
-        return replace(record, targets={"map": StoredMap(held, self.space, self.shift, size)})
+        target = held.get("map")
+        if target is None and held:
+            used = {"instances": held["instances"]} if "instances" in held else held
+            size = record.size or (dataset.size(dataset.records.index(record)) if record.index is not None else None)
+            target = StoredMap(used, len(space), shift, space.background or 0, size, record.path)
+        records.append(replace(record, targets={"map": target}))
+    return replace(dataset, records=tuple(records), spaces={"map": space})
 
-    @property
-    def name(self) -> str:
-        return self.dataset.name
 
-    @property
-    def spaces(self) -> Mapping[str, LabelSpace]:
-        return {"map": self.space}
-
-    @property
-    def channels(self) -> int:
-        return self.dataset.channels
-
-    @property
-    def fingerprint(self) -> str:
-        return self.dataset.fingerprint
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def read(self, i: int, size: tuple[int, int] | None = None) -> np.ndarray:
-        return self.dataset.read(i, size)
-
-    def size(self, i: int) -> tuple[int, int]:
-        return self.dataset.size(i)
-
-    def truth(self, i: int) -> dict[str, Any]:
-        target = self.records[i].targets["map"]
-        return {"map": target.load() if isinstance(target, Stored) else target}
-
-    def subset(self, indices: Sequence[int]) -> Self:
-        part = object.__new__(type(self))
-        part.dataset, part.space, part.shift = self.dataset.subset(indices), self.space, self.shift
-        part.records = [self.records[i] for i in indices]
-        return part
+def tells_objects(dataset: ImageDataset) -> bool:
+    """Whether the maps of some records are made of single objects, so that a network can learn where objects meet."""
+    return any(isinstance(target := record.targets.get("map"), StoredMap) and "instances" in target.sources for record in dataset.records)

@@ -23,11 +23,13 @@ class Task(Generic[T]):
     head: the name under which records hold their target, a key of `targets.TARGETS`. about: what is learnt, in a few words. metric: a fresh
     metric for a label space (and `threshold=` where `inference.postprocess` chooses thresholds for the head). monitor: the key that chooses
     the best epoch. models: builders by name, the default first. example: a small learnable data set.
-    size: the input (h, w) of a model for images that are typically so large. mode: how a picture fits the input. recipes: what training does
+    size: the input (h, w) of a model for images that are typically so large. mode: how a picture fits the input. tile: side of the windows that
+    images are learnt from and answered by where the user does not say; None for the whole image. recipes: what training does
     when nothing is said, by model; "" is that of all others. measure: one pass of a model over a loader, see `inference.evaluate.evaluate`.
     degrade: of a task whose truth is the picture itself: how the input is made from it, given the builder's arguments; such a task needs no
     labels. floors: simple models beside it, see `inference.floors.run_floors`. wanted: whether a data set with these heads is of this task,
-    where the user does not say; asked in the order of the table.
+    where the user does not say; asked in the order of the table. adapt: an `ImageDataset` as one that has the head, made of other truths.
+    suggests: arguments of a model's builder that follow from the (adapted) data set, where neither user nor recipe says.
     """
 
     name: str
@@ -40,11 +42,14 @@ class Task(Generic[T]):
     example: Callable[[], Dataset]
     size: Callable[[str, Size], Size]
     mode: Mode = "stretch"
+    tile: int | None = None
     recipes: Mapping[str, Recipe] = field(default_factory=lambda: {"": Recipe("the usual recipe")})
     measure: Callable[..., Any] = evaluate
     degrade: Callable[[Mapping[str, Any]], Degrade] | None = None
     floors: Callable[..., dict[str, Any]] | None = None
     wanted: Callable[[Sequence[str]], bool] | None = None
+    adapt: Callable[[Any], Any] | None = None
+    suggests: Callable[[Any, str], Mapping[str, Any]] | None = None
 
     @property
     def postprocess(self) -> type[Postprocess]:
