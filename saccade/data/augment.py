@@ -134,6 +134,9 @@ class Policy:
 POLICIES: dict[str, dict[str, Any]] = {
     "none": {},
     "light": {"flip": True, "rotate_deg": 8.0, "scale": 0.1, "aspect": 0.05, "translate": 0.05, "brightness": 0.1, "contrast": 0.1},
+    # pictures whose answer is a picture: what changes no pixel
+    "mirrored": {"flip": True, "flip_vertical": True, "quarter_turns": True},
+    "upright": {"flip": True},
     "symbols": {"flip": True, "rotate_deg": 10.0, "scale": 0.1, "aspect": 0.1, "shear_deg": 6.0, "translate": 0.08},
     "default": {
         "flip": True, "rotate_deg": 15.0, "scale": 0.2, "aspect": 0.1, "translate": 0.08, "brightness": 0.2, "contrast": 0.2, "saturation": 0.2,

@@ -25,7 +25,8 @@ class Degrade:
     blur: range of the standard deviation of a Gaussian, in pixels. shrink: a whole factor, by `method`: bicubic (antialiased) or area;
     enlarge: the picture is brought back to its size by bicubic interpolation, else the input is smaller than the answer.
     noise: range of the standard deviation of Gaussian noise, in [0, 1] units. photons: range of the mean number of photons of a
-    white pixel for Poisson noise, (0, 0) = none. jpeg: range of the quality, (0, 0) = none. grey: the input has the luma alone.
+    white pixel for Poisson noise, (0, 0) = none. jpeg: range of the quality, (0, 0) = none. grey: the input has the luma alone;
+    spread: in as many channels as the picture has, all of them alike.
     mask: share of the picture that is hidden, filled with mid-grey; shape: up to five rectangles, or single pixels.
     tell: one more channel of the input that is 1 where the picture is hidden.
     """
@@ -38,6 +39,7 @@ class Degrade:
     method: Literal["bicubic", "area"] = "bicubic"
     enlarge: bool = True
     grey: bool = False
+    spread: bool = False
     mask: float = 0.0
     shape: Literal["rectangles", "pixels"] = "rectangles"
     tell: bool = False
@@ -54,8 +56,9 @@ class Degrade:
         self._require(_real(self.mask) and 0 <= self.mask <= 0.9, "mask", "0 to 0.9")
         self._require(self.method in ("bicubic", "area"), "method", "bicubic or area")
         self._require(self.shape in ("rectangles", "pixels"), "shape", "rectangles or pixels")
-        for name in ("enlarge", "grey", "tell"):
+        for name in ("enlarge", "grey", "spread", "tell"):
             self._require(isinstance(getattr(self, name), bool), name, "true or false")
+        self._require(not self.spread or self.grey, "spread", "false where nothing is made grey")
         self._require(not self.tell or self.mask > 0, "tell", "false where nothing is masked")
         self._require(self.enlarge or self.shrink > 1, "enlarge", "true where nothing is shrunk")
 
@@ -83,6 +86,7 @@ class Degrade:
         out = np.clip(out, 0, 1)
         if self.grey and out.shape[2] > 1:
             out = (out @ LUMA if out.shape[2] == 3 else out.mean(2))[..., None]
+            out = np.repeat(out, clean.shape[2], axis=2) if self.spread else out
         return self._masked(out, chance) if self.mask else out
 
     def size(self, clean: tuple[int, int]) -> tuple[int, int]:
@@ -94,7 +98,7 @@ class Degrade:
 
     def channels(self, clean: int) -> int:
         """Channels of the input for a clean picture's."""
-        return (1 if self.grey else clean) + self.tell
+        return (1 if self.grey and not self.spread else clean) + self.tell
 
     def _smaller(self, pixels: np.ndarray) -> np.ndarray:
         h, w = pixels.shape[:2]

@@ -34,12 +34,17 @@ class Unit(NamedTuple):
     classes: Mapping[Hashable, int]
 
 
+NO_TRUTH = "no truth"
+
+
 def classes_of(dataset: ImageDataset) -> list[tuple[Hashable, ...] | None]:
     """What each record is kept in proportion by, None for one without any label.
 
     Of classification: its class id. Else (head, class) of each class in its truths, heads with the same class names counted once;
-    (number, tenth) of a number by its quantiles; (head, -1) for an image without objects.
+    (number, tenth) of a number by its quantiles; (head, -1) for an image without objects. Where no record has a truth, all are alike.
     """
+    if not any(record.targets for record in dataset.records):
+        return [(NO_TRUTH,)] * len(dataset)
     if plain(dataset):
         return [None if k < 0 else (int(k),) for k in dataset.labels]
     found: list[tuple[Hashable, ...] | None] = [None] * len(dataset)

@@ -10,7 +10,7 @@ import heapq
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,15 +20,18 @@ import numpy as np
 import torch
 
 from saccade import storage
-from saccade.core import Geometry, LabelSpace, Meta, Metric, Model, Value
+from saccade.core import Dataset, Geometry, LabelSpace, Meta, Metric, Model, Value
+from saccade.data.degrade import Degrade
 from saccade.data.loader import Loader
-from saccade.data.tiles import images_of, whole_answers
+from saccade.data.preprocess import Preprocess
+from saccade.data.tiles import images_of, whole_answers, windowed
 from saccade.inference.answers import row_of
 from saccade.inference.postprocess import Postprocess
 from saccade.inference.tables import write_csv
 
 WORST, TYPICAL = 16, 8  # images that are drawn
 SHOWN_SIDE = 512  # pixels, at most, of a picture that is drawn
+DEGRADED_SIDE, DEGRADED_BATCH = 768, 2  # of pictures that are made worse and measured: pixels, at most, and images at once
 
 
 class Shown(NamedTuple):
@@ -92,6 +95,18 @@ def panels(item: Shown, space: LabelSpace) -> np.ndarray:
     height = max(part.shape[0] for part in drawn)
     padded = [np.pad(part, ((0, height - part.shape[0]), (0, 4), (0, 0)), constant_values=255) for part in drawn]
     return np.concatenate(padded, axis=1)
+
+
+def in_order(dataset: Dataset, preprocess: Preprocess, degrade: Degrade | None, *, batch_size: int, **options: Any) -> Loader:
+    """The batches that a model is measured by: every image once, by its windows where there is a tiling.
+
+    Pictures that are made worse are measured whole where nothing is scaled, at most `DEGRADED_SIDE` pixels a side from the top left corner.
+    """
+    if degrade is None:
+        return Loader(windowed(dataset, preprocess.tiling), preprocess, batch_size=batch_size, **options)
+    if preprocess.mode == "keep":
+        preprocess, batch_size = replace(preprocess, size=(DEGRADED_SIDE, DEGRADED_SIDE)), min(batch_size, DEGRADED_BATCH)
+    return Loader(dataset, preprocess, batch_size=batch_size, degrade=degrade, **options)
 
 
 def evaluate(

@@ -18,14 +18,13 @@ from saccade.core import LabelSpace, Model
 from saccade.data.check import check
 from saccade.data.columns import columns
 from saccade.data.dataset import ImageDataset
-from saccade.data.loader import Loader
-from saccade.data.open import open_dataset
 from saccade.data.preprocess import Preprocess
-from saccade.data.tiles import Tiling, windowed
+from saccade.data.tiles import Tiling
 from saccade.errors import DataError, GateError, UsageError
 from saccade.inference.device import inference_mode_for, trained_precision
+from saccade.inference.evaluate import in_order
 from saccade.jobs.options import check_tile
-from saccade.jobs.prepare import with_task
+from saccade.jobs.prepare import open_for, with_task
 from saccade.jobs.tiling import MODEL_TILE, MODEL_TILE_OVERLAP, retiled
 from saccade.models.table import settled
 from saccade.targets.renamed import renamed
@@ -113,7 +112,7 @@ def run_evaluate(
     set_threads(chosen.threads)
     found = retiled(bundle.read(bundle.model_file(model)), chosen.tile, chosen.tile_overlap)
     task, (head, space) = find_task(found.card.task), next(iter(found.card.spaces.items()))
-    opened = with_task(open_dataset(data, format=chosen.format, group=chosen.group, label=chosen.label, follow=chosen.follow), task)
+    opened = with_task(open_for(task, data, format=chosen.format, group=chosen.group, label=chosen.label, follow=chosen.follow), task)
     report = check(opened, near=False, progress=progress)
     report.gate(chosen.max_bad, allow_leak=True)
     dataset = fitted(columns(report.dataset, limit=found.card.inputs.size[0]), found, str(data))
@@ -124,8 +123,7 @@ def run_evaluate(
         post = post.with_thresholds(chosen.threshold, space)
     network, autocast = placed(found, chosen.device)
     degrade = task.degrade(settled(task.name, found.card.model, found.card.arguments)) if task.degrade is not None else None
-    images = windowed(dataset.subset(places), preprocess.tiling)
-    loader = Loader(images, preprocess, batch_size=chosen.batch, degrade=degrade, cache_bytes=0)
+    loader = in_order(dataset.subset(places), preprocess, degrade, batch_size=chosen.batch, cache_bytes=0)
     metric = task.metric(space, **post.stated())
     evaluation = task.measure(network, loader, metric=metric, space=space, head=head, post=post, autocast=autocast, progress=progress)
     if out is not None:

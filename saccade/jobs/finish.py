@@ -12,8 +12,8 @@ from saccade.bundle import Card
 from saccade.core import Model
 from saccade.data.loader import Loader
 from saccade.data.preprocess import Preprocess
-from saccade.data.tiles import windowed
 from saccade.errors import DataError
+from saccade.inference.evaluate import in_order
 from saccade.inference.postprocess import AsItIs, Postprocess
 from saccade.jobs.plan import Plan
 from saccade.jobs.prepare import Prepared
@@ -31,8 +31,7 @@ def watch_loader(plan: Plan, dataset: Any) -> Loader:
     preprocess, task = Preprocess.from_dict(plan.preprocess), find_task(plan.task)
     batch = max(64, plan.batch) if task.head == "label" else plan.batch
     degrade = task.degrade(settled(plan.task, plan.model, plan.arguments)) if task.degrade is not None else None
-    images = windowed(dataset, preprocess.tiling)
-    return Loader(images, preprocess, batch_size=batch, degrade=degrade, threads=plan.workers, cache_bytes=plan.cache_bytes)
+    return in_order(dataset, preprocess, degrade, batch_size=batch, threads=plan.workers, cache_bytes=plan.cache_bytes)
 
 
 def evaluated_part(prepared: Prepared) -> str:

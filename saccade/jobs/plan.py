@@ -18,13 +18,14 @@ from saccade.data.augment import Policy
 from saccade.data.image import header
 from saccade.data.loader import heads_of
 from saccade.data.preprocess import Preprocess
-from saccade.data.tiles import square, windowed
+from saccade.data.tiles import Tiling, square, windowed
 from saccade.errors import UsageError
 from saccade.inference.device import multiply_adds
 from saccade.jobs.defaults import batch_size
 from saccade.jobs.options import TrainOptions, memory, network_settings
 from saccade.jobs.prepare import Prepared
 from saccade.jobs.start import source_of
+from saccade.jobs.tiling import required
 from saccade.models.table import build
 from saccade.training.engine import auto_precision, pick_device
 from saccade.training.recipe import Recipe
@@ -121,7 +122,10 @@ def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
     n, typical = len(train), typical_size(prepared)
     if tiling is not None:
         typical = min(typical[0], tiling.size[0]), min(typical[1], tiling.size[1])
-    size = _size(options, choose, given.size(model) or task.size(model, typical), typical)
+    if task.mode == "keep":
+        size = _windows(options, choose, tiling)
+    else:
+        size = _size(options, choose, given.size(model) or task.size(model, typical), typical)
     common: dict[str, Any] = {"mode": task.mode, "value_range": prepared.dataset.value_range, "tiling": tiling}
     preprocess = Preprocess(size=size, channels=prepared.dataset.channels, **common)
     inputs = given.inputs(prepared.dataset.channels, size, model) or Inputs(prepared.dataset.channels, size, *constants(train, preprocess))
@@ -161,6 +165,14 @@ def _size(options: TrainOptions, choose: Chooser, ours: tuple[int, int], typical
             raise UsageError("USE-VALUE", f"{chosen}, expected one number or height,width, each 4 to 8192", where="--size")
         return int(parts[0]), int(parts[-1])
     return ours
+
+
+def _windows(options: TrainOptions, choose: Chooser, tiling: Tiling | None) -> tuple[int, int]:
+    """The input of a task that scales nothing is as large as its windows. Raises UsageError USE-OPTION for a size besides, USE-VALUE without windows."""
+    if "size" in options.given and options.size is not None:
+        raise UsageError("USE-OPTION", "pictures of this task are not scaled to a size", where="--size", fix="give the side of the windows, --tile")
+    choose.origins["size"] = "auto: as large as the windows, nothing is scaled"
+    return required(tiling).size
 
 
 def constants(train: Any, preprocess: Preprocess) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,9 +58,20 @@ class Opened(NamedTuple):
 
 def opened(options: TrainOptions) -> Opened:
     """Opens the data; the task is what the labels are for unless it is named. Raises UsageError USE-OPTION, DataError of every kind."""
-    found = open_dataset(options.data, format=options.format, group=options.group, label=options.label, follow=options.follow)
+    named = find_task(options.task) if options.task is not None else None
+    found = open_for(named, options.data, format=options.format, group=options.group, label=options.label, follow=options.follow)
     task = chosen_task(options, found)
     return Opened(task, with_task(found, task))
+
+
+def open_for(task: Task[Any] | None, data: str | Path, *, format: str | None, **options: Any) -> ImageDataset:
+    """Opens the data; for a task that needs no labels a folder whose layout is not known is one of plain images. Raises DataError of every kind."""
+    try:
+        return open_dataset(data, format=format, **options)
+    except DataError as problem:
+        if task is None or task.degrade is None or format is not None or problem.code != "DATA-LAYOUT":
+            raise
+        return open_dataset(data, format="images", **options)
 
 
 def open_checked(options: TrainOptions, run: RunFolder, before: Opened | None = None) -> tuple[Task[Any], ImageDataset, CheckReport]:
@@ -84,7 +95,7 @@ def chosen_task(options: TrainOptions, dataset: ImageDataset) -> Task[Any]:
 def with_task(dataset: ImageDataset, task: Task[Any]) -> ImageDataset:
     """The data set with the truths that a task learns from alone; of a task that needs none, without any. Raises DataError DATA-TASK."""
     if task.degrade is not None:
-        return dataset.with_heads([])
+        return dataset.with_records([replace(record, targets={}) for record in dataset.records], spaces={})
     return with_head(dataset, task.head)
 
 

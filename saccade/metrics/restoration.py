@@ -25,6 +25,8 @@ class Restoration:
     An answer that is finer than its image is compared without a border of as many pixels as it is finer, as in the literature (Dong et al. 2016).
     Values of the answer are cut at 0 and 1 first. Pixels of the truth that are not known (nan) never enter; for the similarity, whose windows may
     hold some, they count as answered rightly. Raises ValueError for an answer of another shape.
+    reference: the same images as they would be without a network. `compute` then has what it reaches, as psnr_unchanged and so on, and psnr_gain, the mean
+    of the differences image by image.
 
     >>> metric = Restoration()
     >>> metric.update(ImageTarget(torch.full((1, 8, 8), 0.5)), ImageTarget(torch.full((1, 8, 8), 0.5 + 0.1 * 255 / 219)))
@@ -35,6 +37,7 @@ class Restoration:
     space: LabelSpace | None = None
     resamples: int = bootstrap.RESAMPLES
     seed: int = 0
+    reference: Self | None = None
     _rows: list[dict[str, float]] = field(default_factory=list, repr=False)
     _groups: list[str | None] = field(default_factory=list, repr=False)
 
@@ -57,7 +60,8 @@ class Restoration:
         return facts | ({"psnr_rgb": decibels(answer - right, known)} if len(right) == 3 else {})
 
     def __add__(self, other: Self) -> Self:
-        return type(self)(self.space, self.resamples, self.seed, self._rows + other._rows, self._groups + other._groups)
+        reference = None if self.reference is None or other.reference is None else self.reference + other.reference
+        return type(self)(self.space, self.resamples, self.seed, reference, self._rows + other._rows, self._groups + other._groups)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -71,7 +75,19 @@ class Restoration:
         return self._resampled(self.resamples)
 
     def _resampled(self, resamples: int) -> dict[str, Value]:
-        return image_means(self._rows, self._groups, ("psnr", "ssim"), resamples, self.seed)
+        return with_reference(self, ("psnr", "ssim"), resamples)
+
+
+def with_reference(metric: Any, always: tuple[str, ...], resamples: int) -> dict[str, Value]:
+    """The means over images of a metric's facts and, where it has a reference of as many images, those of the reference (`_unchanged`) and of the
+    differences of the first fact (`_gain`)."""
+    found = image_means(metric._rows, metric._groups, always, resamples, metric.seed)
+    if metric.reference is None or not len(metric) or len(metric.reference) != len(metric):
+        return found
+    before, first = metric.reference._rows, always[0]
+    gains = [{f"{first}_gain": row[first] - old[first]} for row, old in zip(metric._rows, before, strict=True)]
+    unchanged = image_means(before, metric._groups, always, resamples, metric.seed)
+    return found | {f"{key}_unchanged": value for key, value in unchanged.items()} | image_means(gains, metric._groups, (), resamples, metric.seed)
 
 
 def known_part(truth: ImageTarget) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ import torch
 
 from saccade.core import EMPTY, Inputs, LabelSpace, Model
 from saccade.errors import ModelError, SaccadeError, UsageError, nearest
-from saccade.models import multi_label, sequence
+from saccade.models import count, image_to_image, multi_label, sequence
 from saccade.models.arguments import HINTS, checked, defaults, schema
 from saccade.models.classify import lenet5, mlp, plain_cifar, resnet, resnet_cifar, small
 from saccade.models.detect import nano, yolo
@@ -102,6 +102,9 @@ MODELS: dict[str, dict[str, Builder]] = {
         "retinanet_resnet50_fpn": retinanet_resnet50_fpn,
     },
     "localize": {"localizer": localizer},
+    "count": {"density": count.density, "lcfcn": count.lcfcn},
+    "upscale": {"refine": image_to_image.upscale_refine, "espcn": image_to_image.upscale_espcn, "srcnn": image_to_image.upscale_srcnn},
+    "denoise": {"refine": image_to_image.denoise_refine, "dncnn": image_to_image.denoise_dncnn},
 }
 
 # the tasks whose answers have no classes: pictures, numbers, codes

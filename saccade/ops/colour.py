@@ -85,7 +85,8 @@ def luma(pixels: Tensor) -> Tensor:
 
 def colour_difference(lab: Tensor, other: Tensor) -> Tensor:
     """(..., 3, h, w) twice -> (..., h, w): the Euclidean distance in L*a*b* (CIE 1976, Delta E*ab); about 2.3 is just noticeable."""
-    return torch.linalg.vector_norm(lab - other, dim=-3)
+    distance: Tensor = torch.linalg.vector_norm(lab - other, dim=-3)
+    return distance
 
 
 def _column(values: Sequence[float], like: Tensor) -> Tensor:

@@ -7,11 +7,14 @@ from typing import Any
 
 from saccade.errors import DataError, UsageError, nearest
 from saccade.tasks.classify import CLASSIFY
+from saccade.tasks.count import COUNT
+from saccade.tasks.denoise import DENOISE
 from saccade.tasks.detect import DETECT
 from saccade.tasks.localize import LOCALIZE
 from saccade.tasks.multilabel import MULTILABEL
 from saccade.tasks.sequence import SEQUENCE, SEQUENCE_LABEL
 from saccade.tasks.task import Task
+from saccade.tasks.upscale import UPSCALE
 
 # in the order in which a data set is asked what it is for, where the user does not say
 TASKS: dict[str, Task[Any]] = {
@@ -21,6 +24,9 @@ TASKS: dict[str, Task[Any]] = {
     "sequence_label": SEQUENCE_LABEL,
     "detect": DETECT,
     "localize": LOCALIZE,
+    "count": COUNT,
+    "upscale": UPSCALE,
+    "denoise": DENOISE,
 }
 
 
