@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,6 +28,7 @@ from saccade.data.tiles import images_of, whole_answers, windowed
 from saccade.inference.answers import row_of
 from saccade.inference.postprocess import Postprocess
 from saccade.inference.tables import write_csv
+from saccade.targets.image_target import ImageTarget
 
 WORST, TYPICAL = 16, 8  # images that are drawn
 SHOWN_SIDE = 512  # pixels, at most, of a picture that is drawn
@@ -90,8 +91,18 @@ class Evaluation:
 
 
 def panels(item: Shown, space: LabelSpace) -> np.ndarray:
-    """(h, w, 3) uint8: the picture, the truth drawn on it, the answer drawn on it, side by side."""
+    """(h, w, 3) uint8: the picture, the truth drawn on it, the answer drawn on it, side by side; of answers that are pictures themselves these, the input
+    enlarged to their size."""
+    if isinstance(item.answer, ImageTarget):
+        h, w = item.answer.size
+        large = cv2.resize(item.pixels, (w, h), interpolation=cv2.INTER_NEAREST)
+        return beside([large, *(target.shown() for target in (item.truth, item.answer) if target is not None)])
     drawn = [item.pixels, *(target.draw(item.pixels.copy(), space) for target in (item.truth, item.answer) if target is not None)]
+    return beside(drawn)
+
+
+def beside(drawn: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures (h, w, 3) uint8 of any sizes side by side, with a white line between them."""
     height = max(part.shape[0] for part in drawn)
     padded = [np.pad(part, ((0, height - part.shape[0]), (0, 4), (0, 0)), constant_values=255) for part in drawn]
     return np.concatenate(padded, axis=1)

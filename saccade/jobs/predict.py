@@ -136,7 +136,7 @@ def pictured(predictor: Predictor) -> bool:
 def refuse_meaningless(chosen: PredictOptions, head: str) -> None:
     """Raises UsageError USE-OPTION for an option that says nothing to answers of this kind."""
     for name in ("top", "probabilities"):
-        if head != "label" and name in chosen.model_fields_set:
+        if head != "label" and getattr(chosen, name) != PredictOptions.model_fields[name].default:
             raise UsageError("USE-OPTION", f"--{name} is of classifiers, this model answers with {head}", where=f"--{name}", fix="leave it out")
 
 
