@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -43,6 +43,11 @@ HINTS = {
     "save_dir": "out",
     "grad_accum_steps": "accumulate",
     "kfold": "folds",
+    "class_weight": "class_weights",
+    "sampler": "sampling",
+    "swa": "average",
+    "initialisation": "init",
+    "initializer": "init",
     "k_folds": "folds",
     "groups": "group",
     "tile_size": "tile",
@@ -52,7 +57,11 @@ HINTS = {
 
 
 TILE = "learn and answer by windows of so many pixels a side; 0 = the whole image at once"
+INIT = "first weights: he_normal, xavier_uniform, lecun_normal, orthogonal, lsuv or others, which an error lists (default: the network's)"
 TILE_OVERLAP = "pixels that neighbouring windows share, at most half a window (default: a quarter)"
+
+
+WITHOUT_CHANCE = ("filter_bank", "logistic", "naive_bayes", "table", "frequencies")  # networks whose features are no random weights
 
 
 class TrainOptions(BaseModel):
@@ -73,20 +82,26 @@ class TrainOptions(BaseModel):
     size: Annotated[str | None, Field(description="input size in pixels, such as 96 or 96,128 (height, width)")] = None
     tile: Annotated[int | None, Field(description=TILE)] = None
     tile_overlap: Annotated[int | None, Field(description=TILE_OVERLAP)] = None
-    lr: Annotated[str | None, Field(description="the highest learning rate, or find for a range test")] = None
-    optimiser: Annotated[str | None, Field(description="adamw, adam, sgd, nesterov or rmsprop")] = None
-    momentum: Annotated[float | None, Field(ge=0, lt=1, description="of sgd, nesterov and rmsprop")] = None
+    preset: Annotated[str | None, Field(description="a published recipe for what is not said: alexnet2012")] = None
+    init: Annotated[str | None, Field(description=INIT)] = None
+    lr: Annotated[str | None, Field(description="the highest learning rate, find for a range test, or search for Bottou's")] = None
+    optimiser: Annotated[str | None, Field(description="adamw, adam, nadam, sgd, heavy_ball, nesterov, rmsprop or adagrad")] = None
+    momentum: Annotated[float | None, Field(ge=0, lt=1, description="of sgd, heavy_ball, nesterov and rmsprop")] = None
     weight_decay: Annotated[float | None, Field(ge=0, description="L2 decay of kernels and matrices")] = None
-    schedule: Annotated[str | None, Field(description="cosine, linear, steps or constant")] = None
+    l1: Annotated[tuple[str, ...], Field(description="L1 penalty: a strength for all kernels and matrices, or layer=strength")] = ()
+    l2: Annotated[tuple[str, ...], Field(description="L2 penalty in the loss, likewise; in place of the decay")] = ()
+    schedule: Annotated[str | None, Field(description="cosine, linear, steps, constant, plateau or hold")] = None
+    plateau_epochs: Annotated[int | None, Field(ge=1, description="validated epochs without progress before plateau lowers the rate")] = None
     warmup: Annotated[float | None, Field(ge=0, le=1, description="share of the steps in which the rate rises")] = None
     ema: Annotated[float | None, Field(ge=0, lt=1, description="decay of the running mean of the weights; 0 = off")] = None
+    average: Annotated[Literal["ema", "swa", "none"] | None, Field(description="of the weights: of every step, or of the ends of the last epochs")] = None
     clip: Annotated[float | None, Field(ge=0, description="largest norm of the gradient; 0 = no limit")] = None
     accumulate: Annotated[int, Field(ge=1, description="batches whose gradients are added before a step")] = 1
     patience: Annotated[int, Field(ge=0, description="epochs without progress before the run ends; 0 = never")] = 0
     monitor: Annotated[str | None, Field(description="the metric that chooses the best epoch")] = None
     keep: Annotated[Literal["best", "last"] | None, Field(description="the weights the run ends with")] = None
     min_precision: Annotated[float | None, Field(gt=0, le=1, description="of every class; less sure answers become unknown")] = None
-    augment: Annotated[str, Field(description="auto, none, light, symbols, default, strong, objects, mosaic, cells or camera")] = "auto"
+    augment: Annotated[str, Field(description="auto, none, light, symbols, default, strong, objects, mosaic, cells, camera or alexnet2012")] = "auto"
     flip: Annotated[bool | None, Field(description="mirror images; digits and letters are not unless asked")] = None
     mixup: Annotated[float | None, Field(ge=0, description="strength of mixup; 0 = off")] = None
     cutmix: Annotated[float | None, Field(ge=0, description="strength of cutmix; 0 = off")] = None
@@ -98,6 +113,8 @@ class TrainOptions(BaseModel):
     fit: Annotated[
         Literal["loop", "linear", "prototypes"] | None, Field(description="how the last layer learns: by steps, or alone and convex, or as class means")
     ] = None
+    class_weights: Annotated[str | None, Field(description="of the loss: none, auto (rare classes count more), or cat=2,dog=0.5")] = None
+    sampling: Annotated[Literal["plain", "balanced"], Field(description="balanced: every class comes equally often")] = "plain"
     set: Annotated[tuple[str, ...], Field(description="an argument of the network, such as dropout=0.3")] = ()
     test: Annotated[float | None, Field(ge=0, description="share (or number) of images kept aside for the final numbers")] = None
     val: Annotated[float | None, Field(ge=0, description="share (or number) of images to choose by")] = None
@@ -151,7 +168,7 @@ class TrainOptions(BaseModel):
         check_tile(self.tile, self.tile_overlap)
         if self.weights is not None and self.from_ is not None:
             raise ValueError("--weights and --from both say what to begin with; give one of them")
-        begun = self.weights is not None or self.from_ is not None or self.model == "filter_bank"
+        begun = self.weights is not None or self.from_ is not None or self.model in WITHOUT_CHANCE
         if not begun and (self.freeze is not None or self.fit in ("linear", "prototypes")) and self.resume is None:
             raise ValueError("features that stay as they are must not be chance: name --from, --weights, or --model filter_bank")
         return self
@@ -212,15 +229,23 @@ def network_settings(texts: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+Options = TypeVar("Options", bound=TrainOptions)
+
+
 def make_options(**given: Any) -> TrainOptions:
     """Options from keywords. Raises UsageError USE-OPTION (with the likely name) or USE-VALUE."""
+    return checked_options(TrainOptions, given)
+
+
+def checked_options(model: type[Options], given: Mapping[str, Any]) -> Options:
+    """The options of a job from keywords. Raises UsageError USE-OPTION (with the likely name) or USE-VALUE."""
     from pydantic import ValidationError
 
     for name in given:
-        if name not in TrainOptions.model_fields:
-            raise UsageError("USE-OPTION", f"{name}; {nearest(name, TrainOptions.model_fields, HINTS)}")
+        if name not in model.model_fields:
+            raise UsageError("USE-OPTION", f"{name}; {nearest(name, model.model_fields, HINTS)}")
     try:
-        return TrainOptions(**given)
+        return model(**given)
     except ValidationError as problem:
         first = problem.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

@@ -10,8 +10,10 @@ import torch
 
 from saccade.core import EMPTY, Inputs, LabelSpace, Model
 from saccade.errors import ModelError, SaccadeError, UsageError, nearest
-from saccade.models import count, image_to_image, multi_label, sequence
+from saccade.models import count, image_to_image, multi_label, segment, sequence
 from saccade.models.arguments import HINTS, checked, defaults, schema
+from saccade.models.baselines import frequencies, logistic, naive_bayes
+from saccade.models.baselines import table as full_table
 from saccade.models.classify import lenet5, mlp, plain_cifar, resnet, resnet_cifar, small
 from saccade.models.detect import nano, yolo
 from saccade.models.filters import filter_bank
@@ -45,6 +47,10 @@ MODELS: dict[str, dict[str, Builder]] = {
         "wide_resnet50_2": partial(resnet, depth=50, width_per_group=128),
         "mlp": mlp,
         "filter_bank": filter_bank,
+        "logistic": logistic,
+        "naive_bayes": naive_bayes,
+        "table": full_table,
+        "frequencies": frequencies,
         "alexnet": alexnet,
         "vgg11": partial(vgg, depth=11),
         "vgg13": partial(vgg, depth=13),
@@ -102,6 +108,22 @@ MODELS: dict[str, dict[str, Builder]] = {
         "retinanet_resnet50_fpn": retinanet_resnet50_fpn,
     },
     "localize": {"localizer": localizer},
+    "segment": {
+        "unet": segment.unet,
+        "segnet": segment.segnet,
+        "deconvnet": segment.deconvnet,
+        "fcn32s": partial(segment.fcn, stride=32),
+        "fcn16s": partial(segment.fcn, stride=16),
+        "fcn8s": partial(segment.fcn, stride=8),
+        "dilated": segment.dilated,
+        "deeplab": segment.deeplab,
+        "full_resolution": segment.full_resolution,
+        "multi_scale": segment.multi_scale,
+        "fcn_resnet50": partial(segment.published, kind="fcn", depth=50),
+        "fcn_resnet101": partial(segment.published, kind="fcn", depth=101),
+        "deeplabv3_resnet50": partial(segment.published, kind="deeplabv3", depth=50),
+        "deeplabv3_resnet101": partial(segment.published, kind="deeplabv3", depth=101),
+    },
     "count": {"density": count.density, "lcfcn": count.lcfcn},
     "upscale": {"refine": image_to_image.upscale_refine, "espcn": image_to_image.upscale_espcn, "srcnn": image_to_image.upscale_srcnn},
     "denoise": {"refine": image_to_image.denoise_refine, "dncnn": image_to_image.denoise_dncnn},
@@ -241,7 +263,7 @@ def input_size(name: str, typical: tuple[int, int]) -> tuple[int, int]:
     if function in PHOTOGRAPHS:
         least, usual = PHOTOGRAPHS[function]
         return (min(usual, max(least, short)),) * 2
-    if function is mlp:
+    if function in (mlp, logistic, naive_bayes, full_table, frequencies):
         return (min(32, max(8, height)), min(32, max(8, width)))
     if max(typical) <= 32:
         return (max(16, height), max(16, width))
