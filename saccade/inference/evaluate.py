@@ -146,7 +146,7 @@ def evaluate(
             bad = _badness(metric, facts)
             row = {"id": record.id, "path": relative(record.path, root), "group": record.group, "facts": facts, "badness": bad}
             rows.append(row | row_of(answer, space))
-            gallery.offer(rows[-1], bad, lambda i=place, a=answer, t=truth, p=pixels: shown(images, i, a, t, p))  # type: ignore[misc]
+            gallery.offer(rows[-1], bad, lambda i=place, a=answer, t=truth, p=pixels: shown(images, i, finished(a, post, space), t, p))  # type: ignore[misc]
             if progress is not None and (len(rows) % loader.batch_size == 0 or len(rows) == len(images)):
                 progress(len(rows), len(images))
     return Evaluation(space, head, metric, rows, gallery.worst(), gallery.typical())
@@ -247,6 +247,11 @@ def shown(images: Any, place: int, answer: Any, truth: Any, pixels: np.ndarray |
         return picture, truth, answer
     g = Geometry.resize(size, small)
     return picture, None if truth is None else truth.warp(g), answer.warp(g)
+
+
+def finished(answer: Any, post: Postprocess | None, space: LabelSpace) -> Any:
+    """The answer as users get it: without what is below the thresholds."""
+    return answer if post is None else post.apply([answer], space)[0]
 
 
 def coloured(pixels: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import torch
 from saccade.core import LabelSpace
 from saccade.errors import ModelError, UsageError, nearest
 from saccade.metrics.calibration import RANGE, fit_temperature, scale
+from saccade.metrics.detection import STATED
 from saccade.metrics.thresholds import Thresholds, as_array, choose, decide
 from saccade.targets import Boxes, Label, Labels
 
@@ -105,7 +106,7 @@ class Thresholded:
         return answer
 
     def apply(self, answers: list[Any], space: LabelSpace) -> list[Any]:
-        """Objects below their class's threshold are left out; a label is there from its threshold on (0.5 where it has none)."""
+        """Objects below their class's threshold are left out (0.3 where no class has one); a label is there from its threshold on (0.5 where it has none)."""
         limits = as_array(self.thresholds, space)
         return [self._one(answer, limits) for answer in answers]
 
@@ -116,8 +117,10 @@ class Thresholded:
             least = torch.from_numpy(np.where(limits > 0, limits, 0.5))
             return Labels((answer.scores.double() >= least).to(torch.int8), answer.scores)
         boxes: Any = answer if isinstance(answer, Boxes) else getattr(answer, "boxes", answer)
-        if boxes.scores is None or not limits.any():
+        if boxes.scores is None:
             return answer
+        if not limits.any():  # the threshold that the metrics of objects state then
+            limits = np.full(len(limits), STATED)
         return answer.select(boxes.scores.double().numpy() >= limits[boxes.classes.numpy()])
 
     def stated(self) -> dict[str, Any]:
