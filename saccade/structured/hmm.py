@@ -144,7 +144,7 @@ def first_gaussian(
     states, x = len(owner), seen[valid]
     spread = x.var(0, unbiased=False)
     spread = torch.where(spread > 0, spread, torch.ones_like(spread))
-    piece = _pieces(tags, owner)
+    piece = pieces(tags, owner)
     share = (piece[..., None] == torch.arange(states, device=seen.device)).to(seen.dtype)
     noise = 0.1 * spread.sqrt() * torch.randn(states, seen.shape[2], generator=generator, dtype=seen.dtype)
     mean = x.mean(0).expand(states, -1)
@@ -157,7 +157,7 @@ def first_gaussian(
     return HMM(torch.log_softmax(start, 0), torch.log_softmax(transition, 1), replace(first, mean=first.mean + noise))
 
 
-def _pieces(tags: Tensor, owner: Tensor) -> Tensor:
+def pieces(tags: Tensor, owner: Tensor) -> Tensor:
     """(N, T) the state that each frame starts with, -1 where the tag is unknown: the label's stretch in equal pieces."""
     found = torch.full_like(tags, -1)
     for row, line in enumerate(tags.tolist()):

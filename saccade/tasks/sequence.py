@@ -22,8 +22,8 @@ from saccade.training.recipe import Recipe
 
 WHY = "sequences: small networks, no random changes of frames"
 RECIPES: Mapping[str, Recipe] = {
-    "": Recipe(WHY, "none", rate=5e-3, weight_decay=0.01, batch=16, epochs=1.0, clip=5.0),
-    "bilstm": Recipe(WHY, "none", rate=5e-3, weight_decay=0.01, batch=16, epochs=1.0, clip=1.0),
+    "": Recipe(WHY, "none", rate=2e-2, weight_decay=0.01, batch=16, clip=5.0),
+    "bilstm": Recipe(WHY, "none", rate=5e-3, weight_decay=0.01, batch=16, clip=1.0),
 }
 
 

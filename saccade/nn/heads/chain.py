@@ -18,6 +18,7 @@ from saccade.structured import hidden
 from saccade.structured.best_path import viterbi
 from saccade.structured.chain import Chain, marginals, negative_log_likelihood, with_ends
 from saccade.structured.constraints import of_labels
+from saccade.structured.hmm import pieces
 from saccade.targets.tag_sequence import TagSequence
 
 Steps = Literal["shared", "position", "input"]
@@ -103,6 +104,17 @@ class ChainTagger(Head[ChainOut, TagSequence]):
         complete = self.states == 1 and known == int(out.lengths.sum())
         total = negative_log_likelihood(chain, tags) if complete else hidden.label_loss(chain, self.owner, tags)
         return {"nll": total.sum() / known}
+
+    def guess_loss(self, out: ChainOut, targets: Sequence[TagSequence]) -> dict[str, Tensor]:
+        """{"nll"} where hidden states are those of a first guess: each stretch of a tag in as many equal pieces as the tag has states, in order.
+
+        Without it the states of a tag hardly part from each other, since a log-linear start treats them alike. Raises as `loss` does.
+        """
+        tags = tag_matrix(targets, out.lengths, out.unary.shape[1], self.classes)
+        guessed = pieces(tags, self.owner.cpu()).to(out.unary.device)
+        known = int((guessed >= 0).sum())
+        every = torch.arange(len(self.start), device=out.unary.device)
+        return {"nll": hidden.label_loss(out.chain(), every, guessed).sum() / max(1, known)}
 
     @torch.no_grad()
     def decode(self, out: ChainOut, meta: Sequence[Meta]) -> list[TagSequence]:
