@@ -246,12 +246,14 @@ def load(path: Path | str, *, allow_nan: bool = False) -> Bundle:
 
 
 @suggesting()
-def demo(task: str = "classify", *, out: Path | str = "saccade-demo", budget: str = "60s", seed: int = 0, listeners: Sequence[Listener] = ()) -> RunResult:
-    """Trains on data that come with the libraries of saccade, a fifth held out.
+def demo(
+    task: str = "classify", *, out: Path | str = "saccade-demo", budget: str | None = None, seed: int = 0, listeners: Sequence[Listener] = ()
+) -> RunResult:
+    """Trains on data that come with saccade, real digits or a simulated world, a fifth held out.
 
     task: what to show; `saccade demo --list` names the choice.
     out: where the images and the run go.
-    budget: time for everything, such as 60s.
+    budget: time for everything, such as 90s; None for the task's own, 60s or 2m.
     seed: of every random choice.
     listeners: functions that are told every event.
     """

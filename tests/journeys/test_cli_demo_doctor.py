@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from saccade.cli import output, progress, words
+from saccade.cli import main, output, progress, words
+from saccade.data.open import open_dataset
 from saccade.errors import CODES, ResourceError, UsageError
 from saccade.jobs import demo, doctor
+from saccade.tasks import TASKS
 
 pytestmark = pytest.mark.journey
 
@@ -78,9 +81,57 @@ def test_a_second_demo_gets_a_folder_of_its_own(tmp_path):
     assert demo.free_folder(tmp_path / "run") == tmp_path / "run_3"
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_has_a_demonstration_with_its_labels(task, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "write_gestures", lambda folder: WRITE_GESTURES(folder, 3))
+    shown = demo.find_demo(task)
+    data = open_dataset(shown.data if isinstance(shown.data, str) else shown.data(tmp_path))
+    assert len(data) >= 3 and shown.text and shown.budget in ("60s", "2m")
+    if TASKS[task].degrade is None:
+        truth = data.truth(0)[TASKS[task].head]
+        assert isinstance(truth, TASKS[task].target)
+    else:
+        assert data.read(0).std() > 2
+
+
+WRITE_GESTURES = demo.write_gestures
+
+
+def test_every_kind_of_truth_that_a_world_has_can_be_shown():
+    from saccade.data.world.labels import HEADS
+
+    assert set(HEADS) - {"label", "full_boxes"} <= set(demo.BY_HEAD)
+    for head, shown in demo.BY_HEAD.items():
+        assert head in open_dataset(shown.data).spaces
+    with pytest.raises(UsageError, match="did you mean segment"):
+        demo.find_demo("segmnt")
+
+
+def test_gestures_are_written_once_with_a_tag_a_frame(tmp_path):
+    root = demo.write_gestures(tmp_path / "g", 3)
+    data = open_dataset(root)
+    assert len(data) == 3 and set(data.spaces) == {"tags", "label"} and data.read(0).shape == (24, 28)
+    assert all(len(data.truth(i)["tags"].tags) == 24 for i in range(3)) and np.abs(data.read(1)).max() < 3
+    before = (root / "sequences.jsonl").stat().st_mtime_ns
+    assert demo.write_gestures(root, 3) == root and (root / "sequences.jsonl").stat().st_mtime_ns == before
+
+
+def test_the_report_is_opened_where_somebody_can_look(monkeypatch, tmp_path, capsys):
+    opened, result = [], SimpleNamespace(path=tmp_path, evaluated="test", metrics={}, report=tmp_path / "report.html", model=tmp_path / "m")
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr("saccade.jobs.demo.run_demo", lambda *a, **k: result)
+    assert main(["demo", "detect"]) == 0 and opened == []  # no terminal
+    assert main(["demo", "detect", "--open"]) == 0 and opened == [(tmp_path / "report.html").as_uri()]
+    monkeypatch.setattr("saccade.cli.demo.at_desktop", lambda: True)
+    for line, times in ((["demo", "detect"], 2), (["demo", "detect", "--no-open"], 2), (["demo"], 2)):
+        assert main(line) == 0 and len(opened) == times
+    capsys.readouterr()
+
+
 def test_demo_lists_what_it_can_show(saccade):
     assert saccade("demo", "--list").out.startswith("classify    1,797 handwritten digits")
-    assert saccade("demo", "--list", "--json", "--quiet").event("demo")["task"] == "classify"
+    listed = [event["task"] for event in saccade("demo", "--list", "--json", "--quiet").events if event["event"] == "demo"]
+    assert listed[0] == "classify" and set(listed) == set(demo.demos())
 
 
 EVENTS = [
