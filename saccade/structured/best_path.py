@@ -41,38 +41,43 @@ def viterbi(chain: Chain, *, method: Method = "auto") -> BestPath:
 
 
 def _swept(chain: Chain) -> Tensor:
-    """Forwards only the best scores are kept; backwards the state before is looked up for the one path that is wanted."""
+    """Forwards only the best scores are kept; backwards the state before is looked up for the one path that is wanted.
+
+    The chains are the last axis of what is added up, and the earlier state the first: the maximum is then over rows that lie one behind another.
+    """
     n, steps, k = chain.unary.shape
-    unary, matrices = chain.unary.transpose(0, 1).contiguous(), chain.matrices
+    unary, matrices = chain.unary.permute(1, 2, 0).contiguous(), chain.matrices
     many = matrices.shape[1] > 1
-    best = torch.empty_like(unary)  # (T, N, K) of paths that end in each state
+    best = torch.empty_like(unary)  # (T, K, N) of paths that end in each state
     best[0] = unary[0]
-    # the earlier state first, so that the maximum is over rows that lie one behind another
-    moves = matrices.permute(1, 2, 0, 3).contiguous()  # (1 or T-1, K, 1 or N, K)
-    scratch = unary.new_empty(k, n, k)
-    rows = best.unbind(0)
+    moves = matrices.permute(1, 2, 3, 0).contiguous()  # (1 or T-1, K, K, 1 or N)
+    scratch = unary.new_empty(k, k, n)
+    rows, earlier = best.unbind(0), best.unsqueeze(2).unbind(0)
     for t in range(1, steps):
-        torch.add(rows[t - 1].T[:, :, None], moves[t - 1 if many else 0], out=scratch)
+        torch.add(earlier[t - 1], moves[t - 1 if many else 0], out=scratch)
         torch.amax(scratch, 0, out=rows[t])
         rows[t].add_(unary[t])
         if t % LEVEL_EVERY == 0:
-            most = rows[t].amax(1, keepdim=True)
+            most = rows[t].amax(0, keepdim=True)
             rows[t].sub_(most.masked_fill_(torch.isneginf(most), 0.0))
-    return _traced(best, matrices, chain.lengths)
+    return _traced(best.transpose(1, 2).contiguous(), matrices, chain.lengths)
 
 
 def _traced(best: Tensor, matrices: Tensor, lengths: Tensor) -> Tensor:
     """best (T, N, K), matrices (1 or N, 1 or T-1, K, K) -> states (N, T)."""
     steps, n = best.shape[:2]
-    many, every = matrices.shape[1] > 1, torch.arange(n, device=best.device)
+    many, alike = matrices.shape[1] > 1, matrices.shape[0] == 1
     into = matrices.transpose(2, 3).contiguous()  # the later state first
-    own = every if matrices.shape[0] > 1 else torch.zeros_like(every)
+    every = torch.arange(n, device=best.device)
     ends = best.argmax(2)  # (T, N)
     state = ends[-1]
     path = [state]
     finish = set((lengths - 1).tolist())
+    rows, shared = best.unbind(0), into[0].unbind(0)
     for t in range(steps - 2, -1, -1):
-        state = (best[t] + into[own, t if many else 0, state]).argmax(1)
+        place = t if many else 0
+        before = shared[place].index_select(0, state) if alike else into[every, place, state]
+        state = before.add_(rows[t]).argmax(1)
         if t in finish:
             state = torch.where(lengths - 1 == t, ends[t], state)
         path.append(state)
