@@ -11,12 +11,14 @@ import numpy as np
 
 from saccade import storage
 from saccade.core import LabelSpace
+from saccade.ops.components import measured
 from saccade.ops.masks import runs_from_mask, runs_to_text
 from saccade.targets import Boxes, ImageTarget, Instances, Keypoints, Label, Labels, Number, Points, SegmentationMap, TagSequence
 
 Row = dict[str, Any]
 DIGITS = 6  # of a probability
 PIXEL_DIGITS = 2  # of a coordinate
+SPOT = 5  # pixels from which on a connected spot of a map is an object
 
 
 def row_of(answer: Any, space: LabelSpace, *, top: int = 5, probabilities: bool = False) -> Row:
@@ -73,10 +75,24 @@ def keypoints_row(keypoints: Keypoints, space: LabelSpace) -> Row:
 
 
 def map_row(found: SegmentationMap, space: LabelSpace) -> Row:
-    """{"size": [h, w], "shares": {name: share of the pixels}}; the map itself is a file."""
-    counts = np.bincount(found.ids.cpu().numpy().ravel(), minlength=len(space))[: len(space)]
-    total = max(1, int(found.ids.numel()))
-    return {"size": list(found.ids.shape), "shares": {name: round(int(n) / total, DIGITS) for name, n in zip(space.names, counts, strict=True)}}
+    """{"size": [h, w], "shares": {name: share of the pixels}, "counts": {name: objects}, "objects": [...]}; the map itself is a file.
+
+    Objects are the connected pixels of each class but the background, of `SPOT` pixels, pulled apart where the network has learnt to, each as
+    {"class", "box", "area", "length", "width", "perimeter", "x", "y"}: measures in pixels (see `ops.components.Measured`), x and y of its centre.
+    """
+    ids = found.ids.cpu().numpy()
+    shares = np.bincount(ids.ravel(), minlength=len(space))[: len(space)] / max(1, ids.size)
+    numbers = found.numbered(space.background, least=SPOT)
+    sizes, objects = measured(numbers), list[Row]()
+    first = np.zeros(len(sizes.area) + 1, np.uint8)
+    first[numbers.ravel()] = ids.ravel()
+    for i, k in enumerate(first[1:].tolist()):
+        row: Row = {"class": space.names[k], "box": [round(v, PIXEL_DIGITS) for v in sizes.box[i].tolist()], "area": int(sizes.area[i])}
+        row |= {name: round(float(getattr(sizes, name)[i]), PIXEL_DIGITS) for name in ("length", "width", "perimeter")}
+        objects.append(row | {name: round(float(v), PIXEL_DIGITS) for name, v in zip("xy", sizes.centre[i], strict=True)})
+    counts = {name: sum(row["class"] == name for row in objects) for k, name in enumerate(space.names) if k != space.background}
+    told = {name: round(float(share), DIGITS) for name, share in zip(space.names, shares, strict=True)}
+    return {"size": list(ids.shape), "shares": told, "counts": counts, "objects": objects}
 
 
 def points_row(points: Points, space: LabelSpace) -> Row:
@@ -166,8 +182,7 @@ def cells_of(row: Mapping[str, Any]) -> list[Row]:
 def _object_cells(found: Mapping[str, Any]) -> Row:
     cells: Row = {key: found[key] for key in ("class", "score") if key in found}
     cells |= dict(zip(("x1", "y1", "x2", "y2"), found["box"], strict=True))
-    if "area" in found:
-        cells["area"] = found["area"]
+    cells |= {key: found[key] for key in ("area", "length", "width", "perimeter", "x", "y") if key in found}
     for name, (x, y, p) in found.get("points", {}).items():
         cells |= {f"{name}.x": x, f"{name}.y": y, f"{name}.score": p}
     return cells

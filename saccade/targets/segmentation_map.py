@@ -17,6 +17,8 @@ from saccade.targets import paint
 from saccade.targets.rows import moved, planes, some
 
 IGNORED = 255
+RAMP = 32
+"""Pixels from the border of a part within which it weighs less than inside."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,15 @@ class SegmentationMap:
         return SegmentationMap(self.ids.to(device), *others)
 
     def draw(self, image: np.ndarray, labels: LabelSpace) -> np.ndarray:
-        """A copy of the image (H, W, 3) uint8 under a veil of the classes' colours, the background left clear and the ignored grey, with the names below it."""
+        """A copy of the image (H, W, 3) uint8 under a veil of the classes' colours, the background left clear and the ignored grey, with the names
+        below it; where objects are told or pulled apart, with white lines around them."""
         canvas = paint.Canvas(image)
         canvas.fits(self.size, "a map")
         ids = self.ids.cpu().numpy()
         table = np.array([paint.colour_of(labels, k) for k in range(IGNORED)] + [paint.GREY], np.uint8)
         canvas.veil(table[ids], ids != labels.background if labels.background is not None else np.ones(ids.shape, bool))
+        if self.objects is not None or self.edges is not None:
+            canvas.pixels[outlined(self.numbered(labels.background))] = paint.WHITE
         counts = np.bincount(ids.ravel(), minlength=256)
         present = [int(k) for k in np.argsort(-counts, kind="stable") if counts[k] and k != labels.background]
         canvas.legend((paint.GREY, "ignored") if k == IGNORED else (paint.colour_of(labels, k), paint.name_of(labels, k)) for k in present)
@@ -83,9 +88,10 @@ class SegmentationMap:
 
     @classmethod
     def merge(cls, parts: Sequence[SegmentationMap], placements: Sequence[Geometry]) -> SegmentationMap:
-        """One map of the whole. When all parts have probabilities: their mean over the parts that show a pixel, and the most probable class;
-        else of the parts in order the first that knows a pixel, its allowed classes too. 255 where none does. Objects are found anew from the
-        whole, because those of parts end at their borders. Raises ValueError without parts."""
+        """One map of the whole. When all parts have probabilities: their mean over the parts that show a pixel, in which what is near a part's
+        border (`RAMP`) weighs less because the network saw less around it, and the most probable class; else of the parts in order the first that
+        knows a pixel, its allowed classes too. 255 where none does. Objects are found anew from the whole, because those of parts end at their
+        borders. Raises ValueError without parts."""
         size, listed = placements[0].size if placements else (0, 0), list(zip(some(parts), placements, strict=True))
         if all(part.probabilities is not None for part in parts):
             return cls._averaged(listed, size)
@@ -111,6 +117,8 @@ class SegmentationMap:
             layers = part.probabilities.float()
             if with_edges and part.edges is not None:
                 layers = torch.cat([layers, part.edges[None].float()])
+            if len(listed) > 1:
+                layers = layers * _ramp(part.size)
             at = _offset(g)
             if at is None:
                 placed = torch.from_numpy(planes(layers, g, 0.0))
@@ -125,6 +133,25 @@ class SegmentationMap:
         total /= mass.clamp_min(1e-12)
         ids = torch.where(mass > 0, total[: len(first)].argmax(0), IGNORED).to(torch.uint8)
         return cls(ids, total[: len(first)], edges=total[-1] if with_edges else None)
+
+
+def outlined(numbers: np.ndarray) -> np.ndarray:
+    """(h, w) bool: the pixels of objects whose right or lower neighbour is of none or of another, or whose left or upper one is of none.
+
+    >>> outlined(np.array([[1, 1, 2, 0]])).tolist()
+    [[False, True, True, False]]
+    """
+    found = np.zeros(numbers.shape, bool)
+    for a, b in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+        found[a] |= (numbers[a] != numbers[b]) & (numbers[a] > 0)
+        found[b] |= (numbers[a] == 0) & (numbers[b] > 0)
+    return found
+
+
+def _ramp(size: tuple[int, int]) -> Tensor:
+    """(h, w): the weight of a part's pixels in a mean of parts, rising evenly from the border to 1 at `RAMP` pixels from it."""
+    lines = [torch.minimum(torch.arange(1, side + 1), torch.arange(side, 0, -1)).clamp_max(RAMP) / RAMP for side in size]
+    return torch.outer(lines[0], lines[1])
 
 
 def _offset(g: Geometry) -> tuple[int, int] | None:
