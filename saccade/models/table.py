@@ -10,7 +10,7 @@ import torch
 
 from saccade.core import EMPTY, Inputs, LabelSpace, Model
 from saccade.errors import ModelError, SaccadeError, UsageError, nearest
-from saccade.models import count, image_to_image, multi_label, segment, sequence
+from saccade.models import colorize, count, image_to_image, multi_label, segment, sequence
 from saccade.models.arguments import HINTS, checked, defaults, schema
 from saccade.models.baselines import frequencies, logistic, naive_bayes
 from saccade.models.baselines import table as full_table
@@ -125,6 +125,7 @@ MODELS: dict[str, dict[str, Builder]] = {
         "deeplabv3_resnet101": partial(segment.published, kind="deeplabv3", depth=101),
     },
     "count": {"density": count.density, "lcfcn": count.lcfcn},
+    "colorize": {"global_local": colorize.global_local, "rebalanced": partial(colorize.global_local, rebalanced=True)},
     "upscale": {"refine": image_to_image.upscale_refine, "espcn": image_to_image.upscale_espcn, "srcnn": image_to_image.upscale_srcnn},
     "denoise": {"refine": image_to_image.denoise_refine, "dncnn": image_to_image.denoise_dncnn},
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 from saccade.errors import DataError, UsageError, nearest
 from saccade.tasks.classify import CLASSIFY
+from saccade.tasks.colorize import COLORIZE
 from saccade.tasks.count import COUNT
 from saccade.tasks.denoise import DENOISE
 from saccade.tasks.detect import DETECT
@@ -25,6 +26,7 @@ TASKS: dict[str, Task[Any]] = {
     "detect": DETECT,
     "localize": LOCALIZE,
     "count": COUNT,
+    "colorize": COLORIZE,
     "upscale": UPSCALE,
     "denoise": DENOISE,
 }
