@@ -12,6 +12,8 @@ from saccade.cli.output import Output
 from saccade.cli.progress import show_progress
 from saccade.errors import displayable
 
+Form = Literal["jsonl", "csv", "coco", "yolo", "crops"]
+FORMS = "jsonl|csv|coco|yolo|crops"
 EXAMPLES = (
     "saccade predict runs/digits/model.saccade new/ --out answers.jsonl",
     "saccade predict model.saccade 'new/*.jpg' --as csv --out answers.csv",
@@ -24,7 +26,7 @@ def predict(
     images: Annotated[list[str], Parameter(help="files, folders, patterns; @FILE lists paths, - reads them from standard input")],
     *,
     out: Annotated[Path | None, Parameter(help="a .jsonl or .csv file, or a folder (default: runs/<date>_predict_<source>)", metavar="PATH")] = None,
-    as_: Annotated[Literal["jsonl", "csv"] | None, Parameter(name="--as", help="the form of the answers", metavar="jsonl|csv")] = None,
+    as_: Annotated[Form | None, Parameter(name="--as", help="the form of the answers; coco, yolo and crops are of objects", metavar=FORMS)] = None,
     threshold: Annotated[float | None, Parameter(help="less probable answers are unknown (default: the model file's own)")] = None,
     top: Annotated[int, Parameter(help="most probable classes that are listed", metavar="K")] = 5,
     probabilities: Annotated[bool, Parameter(help="list the probability of every class", negative="")] = False,

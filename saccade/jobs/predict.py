@@ -17,6 +17,7 @@ from saccade import bundle, storage
 from saccade.bundle import Bundle
 from saccade.errors import PartialError, Problem, UsageError
 from saccade.inference.answers import FILES
+from saccade.inference.object_files import OBJECT_FILES, OBJECT_HEADS
 from saccade.inference.predict import Predictor, Result, predict
 from saccade.inference.sources import Inputs, expand
 from saccade.inference.writers import Journal, Places, Row, draw_overlay, to_row, write_csv, write_failed, write_picture, write_table
@@ -27,6 +28,7 @@ from saccade.training.engine import set_threads
 from saccade.training.run_folder import new_folder
 
 BATCH = 32
+Form = Literal["jsonl", "csv", "coco", "yolo", "crops"]
 Progress = Callable[[int, int, int], None]  # answered, failed, inputs in all
 
 
@@ -35,7 +37,9 @@ class PredictOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    as_: Annotated[Literal["jsonl", "csv"] | None, Field(description="form of the answers: jsonl, or csv (written at the end, beside JSON lines)")] = None
+    as_: Annotated[Form | None, Field(description="form of the answers: jsonl, or (beside JSON lines, at the end) csv; of objects also coco, yolo, crops")] = (
+        None
+    )
     top: Annotated[int, Field(ge=1, le=1000, description="most probable classes that are listed")] = 5
     probabilities: Annotated[bool, Field(description="list the probability of every class")] = False
     threshold: Annotated[float | None, Field(ge=0, le=1, description="less probable answers are unknown; default: the model file's own")] = None
@@ -138,10 +142,12 @@ def refuse_meaningless(chosen: PredictOptions, head: str) -> None:
     for name in ("top", "probabilities"):
         if head != "label" and getattr(chosen, name) != PredictOptions.model_fields[name].default:
             raise UsageError("USE-OPTION", f"--{name} is of classifiers, this model answers with {head}", where=f"--{name}", fix="leave it out")
+    if chosen.as_ in OBJECT_FILES and head not in OBJECT_HEADS:
+        raise UsageError("USE-OPTION", f"{chosen.as_} is a form of objects, this model answers with {head}", where="--as", fix="choose jsonl or csv")
 
 
 def _places(chosen: PredictOptions, out: str | Path | None, sources: Any) -> Places:
-    form = chosen.as_ or ("csv" if out is not None and Path(out).suffix.lower() == ".csv" else "jsonl")
+    form = "jsonl" if chosen.as_ in OBJECT_FILES else chosen.as_ or ("csv" if out is not None and Path(out).suffix.lower() == ".csv" else "jsonl")
     if out is None:
         if chosen.resume:
             raise UsageError("USE-MISSING", "--resume needs the --out of the prediction to go on with", where="--out")
@@ -213,4 +219,7 @@ def _finish(rows: list[Row], places: Places, predictor: Predictor, chosen: Predi
         write_csv(places.answers, rows, predictor.space, top=chosen.top, probabilities=chosen.probabilities)
     elif places.answers != places.journal:
         write_table(places.answers, rows)
+    if chosen.as_ is not None and chosen.as_ in OBJECT_FILES:
+        found = OBJECT_FILES[chosen.as_](places.journal, rows, inputs.items, predictor.space)
+        return PredictSummary(len(rows), len(rows) - failed, failed, found, rate, places.failed if failed else None, inputs.problems)
     return PredictSummary(len(rows), len(rows) - failed, failed, places.answers, rate, places.failed if failed else None, inputs.problems)
