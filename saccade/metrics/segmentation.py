@@ -128,6 +128,12 @@ class Segmentation:
         k = len(self.space)
         return sum((image.pixels for image in self._images), np.zeros((k, k + 1), np.int64))
 
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """{"confusion": a row a true class, pixels by answered class, "nothing" where the answer is ignored}."""
+        names = [*self.space.names, "nothing"]
+        rows = zip(self.space.names, self.confusion().tolist(), strict=True)
+        return {"confusion": [{"truth": name, **dict(zip(names, counts, strict=True))} for name, counts in rows]}
+
     def _stacked(self) -> tuple[Array, Array, Array]:
         """(n, K, K + 1) pixels, (n, K, 2) bands, (n, K, 3) objects."""
         return tuple(np.stack([getattr(image, name) for image in self._images]) for name in ("pixels", "band", "objects"))  # type: ignore[return-value]
