@@ -14,6 +14,7 @@ from saccade.errors import ModelError, UsageError, nearest
 from saccade.metrics.calibration import RANGE, fit_temperature, scale
 from saccade.metrics.detection import STATED
 from saccade.metrics.thresholds import Thresholds, as_array, choose, decide
+from saccade.nn.heads.columns import columns_of, exclusive
 from saccade.targets import Boxes, Label, Labels
 
 
@@ -106,16 +107,23 @@ class Thresholded:
         return answer
 
     def apply(self, answers: list[Any], space: LabelSpace) -> list[Any]:
-        """Objects below their class's threshold are left out (0.3 where no class has one); a label is there from its threshold on (0.5 where it has none)."""
-        limits = as_array(self.thresholds, space)
-        return [self._one(answer, limits) for answer in answers]
+        """Objects below their class's threshold are left out (0.3 where no class has one); a label is there from its threshold on (0.5 where it has none).
+
+        Of labels that answer one question (colour=red, colour=blue) the most probable one is there, whatever the thresholds.
+        """
+        limits, questions = as_array(self.thresholds, space), columns_of(space.names)
+        return [self._labels(answer, limits, questions) if isinstance(answer, Labels) else self._one(answer, limits) for answer in answers]
+
+    def _labels(self, answer: Labels, limits: np.ndarray, questions: dict[str, list[int]]) -> Labels:
+        if answer.scores is None:
+            return answer
+        values = (answer.scores.double() >= torch.from_numpy(np.where(limits > 0, limits, 0.5))).to(torch.int8)
+        for places in questions.values():
+            if len(places) > 1:
+                values[places] = exclusive(answer.scores, {"": places})[places]
+        return Labels(values, answer.scores)
 
     def _one(self, answer: Any, limits: np.ndarray) -> Any:
-        if isinstance(answer, Labels):
-            if answer.scores is None:
-                return answer
-            least = torch.from_numpy(np.where(limits > 0, limits, 0.5))
-            return Labels((answer.scores.double() >= least).to(torch.int8), answer.scores)
         boxes: Any = answer if isinstance(answer, Boxes) else getattr(answer, "boxes", answer)
         if boxes.scores is None:
             return answer

@@ -96,7 +96,8 @@ class Classification:
         return {key: value.value for key, value in self._resampled(0).items()}
 
     def compute(self) -> dict[str, Value]:
-        """{accuracy, accuracy_top5 (above five classes), auroc, ece, f1, coverage (with thresholds): Value}; nan with n = 0 for no samples."""
+        """{accuracy, accuracy_top5 (above five classes), accuracy_coarse (of names such as dog/beagle), auroc, ece, f1, coverage (with
+        thresholds): Value}; nan with n = 0 for no samples."""
         return self._resampled(self.resamples)
 
     def _resampled(self, resamples: int) -> dict[str, Value]:
@@ -105,6 +106,10 @@ class Classification:
         named: dict[str, bootstrap.Statistic] = {"accuracy": statistics.mean(answer == truth)}
         if len(self.space) > 5:
             named["accuracy_top5"] = statistics.mean(statistics.top_correct(truth, p, 5))
+        if any("/" in name for name in self.space.names):  # classes that form a tree: right at its first fork
+            forks = [name.split("/")[0] for name in self.space.names]
+            coarse = np.array([*(forks.index(fork) for fork in forks), -1])
+            named["accuracy_coarse"] = statistics.mean(coarse[answer] == coarse[truth])
         named["auroc"] = statistics.macro_auroc(truth, p, resamples)
         named["ece"] = statistics.calibration_error(p.max(1, initial=0), p.argmax(1) == truth)
         named["f1"] = statistics.macro_f1(truth, answer, len(self.space))

@@ -101,7 +101,7 @@ class MultiLabelScores:
         return {key: value.value for key, value in self._resampled(0).items()}
 
     def compute(self) -> dict[str, Value]:
-        """{mean_average_precision, cf1, of1, exact_match: Value}; nan with n = 0 for no images."""
+        """{mean_average_precision, cf1, of1, exact_match, accuracy_QUESTION (of labels such as colour=red): Value}; nan with n = 0 for no images."""
         return self._resampled(self.resamples)
 
     def _resampled(self, resamples: int) -> dict[str, Value]:
@@ -114,11 +114,27 @@ class MultiLabelScores:
             "of1": lambda w: overall_f1(*counts(w)),
             "exact_match": statistics.mean(right),
         }
+        named |= {f"accuracy_{name}": self._question(places) for name, places in self._questions().items()}
         if not len(truth):
             return {key: Value(float("nan"), float("nan"), float("nan"), 0) for key in named}
         each = [average_precision(truth[:, k], scores[:, k]) for k in range(len(self.space)) if (truth[:, k] == 1).any()]
         found = bootstrap.evaluate(named, len(truth), groups=self.groups, resamples=resamples, seed=self.seed)
         return {key: bootstrap.interval(float(value), drawn, self._units)._replace(n=len(self)) for key, (value, drawn) in found.items()}
+
+    def _questions(self) -> dict[str, list[int]]:
+        """The questions of several answers (colour=red, colour=blue) and the places of these."""
+        found: dict[str, list[int]] = {}
+        for k, name in enumerate(self.space.names):
+            if "=" in name:
+                found.setdefault(name.split("=", 1)[0], []).append(k)
+        return {name: places for name, places in found.items() if len(places) > 1}
+
+    def _question(self, places: list[int]) -> bootstrap.Statistic:
+        """The share of images whose answer to one question is right, among those that it is known of."""
+        truth, scores = self.truth[:, places], self.scores[:, places]
+        known = (truth >= 0).all(1) & (truth == 1).any(1)
+        right = known & (scores.argmax(1) == truth.argmax(1)) if len(truth) else known
+        return lambda w: (w * right[:, None]).sum(0) / np.maximum((w * known[:, None]).sum(0), 1e-12)
 
     @property
     def _units(self) -> int:

@@ -16,6 +16,7 @@ from saccade.nn.backbones.staged import Staged
 from saccade.nn.blocks import Norm
 from saccade.nn.heads.classify import Classify, Pool
 from saccade.nn.heads.radial import RadialBasis
+from saccade.nn.heads.tree import TreeClassify
 
 
 def small(
@@ -37,6 +38,28 @@ def small(
     """
     backbone = Small(inputs, widths=widths, blocks=blocks, norm=norm)
     return _model(backbone, space, pool=pool, dropout=dropout, label_smoothing=label_smoothing, class_weights=class_weights)
+
+
+def tree(
+    inputs: Inputs,
+    space: LabelSpace,
+    *,
+    widths: Widths = (32, 64, 128, 256),
+    blocks: Counts = (1, 1, 1, 1),
+    norm: Norm = "batch",
+    pool: Pool = "average_max",
+    dropout: Share = 0.0,
+    label_smoothing: Share = 0.0,
+    class_weights: ClassWeights = None,
+) -> Model:
+    """Classes that form a tree: the default network with a softmax among the children of every node, for names such as dog/beagle.
+
+    Nested folders are read so by `--label path`. Names without a / make a flat tree, which is the usual softmax. Redmon and Farhadi,
+    "YOLO9000: better, faster, stronger", CVPR 2017, section 4: a class's probability is the product along its path.
+    """
+    backbone = Small(inputs, widths=widths, blocks=blocks, norm=norm)
+    options: dict[str, Any] = {"pool": pool, "dropout": dropout, "label_smoothing": label_smoothing, "class_weights": class_weights}
+    return Model(backbone, {"label": TreeClassify(backbone.levels[-1], space.names, reach=backbone.reach, **options)})
 
 
 def lenet5(

@@ -15,6 +15,7 @@ from saccade.nn.backbones.small import Small
 from saccade.nn.backbones.staged import Staged
 from saccade.nn.blocks import Norm
 from saccade.nn.heads.classify import Pool
+from saccade.nn.heads.columns import Columns
 from saccade.nn.heads.multi_label import Loss, MultiLabel, Separate
 
 Gammas = tuple[Annotated[float, Field(ge=0, le=10)], Annotated[float, Field(ge=0, le=10)]]
@@ -103,6 +104,24 @@ def independent(
     backbone = Several(inputs, lambda: Small(inputs, widths=widths, blocks=blocks, norm=norm), len(space))
     options: dict[str, Any] = {"loss": loss, "gammas": gammas, "shift": shift, "positive_weights": positive_weights}
     return Model(backbone, {"labels": Separate(backbone.levels[-1], len(space), pool=pool, reach=backbone.reach, dropout=dropout, **options)})
+
+
+def columns(
+    inputs: Inputs,
+    space: LabelSpace,
+    *,
+    widths: Widths = (32, 64, 128, 256),
+    blocks: Counts = (1, 1, 1, 1),
+    norm: Norm = "batch",
+    pool: Pool = "average_max",
+    dropout: Share = 0.0,
+) -> Model:
+    """Several questions with one answer each: one encoder and a softmax for each question, for labels such as colour=red, colour=blue, shape=square.
+
+    A table's columns are read so by `--label colour,shape`. Questions that an image does not answer cost nothing.
+    """
+    backbone = Small(inputs, widths=widths, blocks=blocks, norm=norm)
+    return Model(backbone, {"labels": Columns(backbone.levels[-1], space.names, pool=pool, reach=backbone.reach, dropout=dropout)})
 
 
 def _over(backbone: Staged, space: LabelSpace, **options: Any) -> Model:

@@ -14,7 +14,7 @@ from saccade.models import colorize, count, image_to_image, multi_label, segment
 from saccade.models.arguments import HINTS, checked, defaults, schema
 from saccade.models.baselines import frequencies, logistic, naive_bayes
 from saccade.models.baselines import table as full_table
-from saccade.models.classify import lenet5, mlp, plain_cifar, resnet, resnet_cifar, small
+from saccade.models.classify import lenet5, mlp, plain_cifar, resnet, resnet_cifar, small, tree
 from saccade.models.detect import nano, yolo
 from saccade.models.filters import filter_bank
 from saccade.models.imagenet import alexnet, densenet, googlenet, inception_resnet_v2, inception_v2, inception_v3, mobilenet, squeezenet, vgg
@@ -30,6 +30,7 @@ MODELS: dict[str, dict[str, Builder]] = {
     "classify": {
         "small": small,
         "lenet5": lenet5,
+        "tree": tree,
         "resnet20": partial(resnet_cifar, depth=20),
         "resnet32": partial(resnet_cifar, depth=32),
         "resnet44": partial(resnet_cifar, depth=44),
@@ -95,6 +96,7 @@ MODELS: dict[str, dict[str, Builder]] = {
         "resnet50": partial(multi_label.residual, depth=50),
         "mobilenet_v2": multi_label.mobile,
         "independent": multi_label.independent,
+        "columns": multi_label.columns,
     },
     "detect": {
         "nano": nano,

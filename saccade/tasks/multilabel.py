@@ -28,7 +28,7 @@ def size(model: str, typical: Size) -> Size:
     ((96, 128), (224, 224), (28, 28))
     """
     short = min(typical)
-    if model not in ("small", "independent"):
+    if model not in ("small", "independent", "columns"):
         return (min(224, max(32, short)),) * 2
     if max(typical) <= 32:
         return (max(16, typical[0]), max(16, typical[1]))

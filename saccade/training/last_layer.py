@@ -41,9 +41,12 @@ class Layer(NamedTuple):
 def last_layer(model: Model, head: str = "label") -> nn.Linear:
     """The linear layer that gives the scores of the classes. Raises UsageError USE-OPTION for a head that does not end in one."""
     found = getattr(model.heads[head], "output", None)
-    if not isinstance(found, nn.Linear):
+    if not isinstance(found, nn.Linear) or found.out_features != getattr(model.heads[head], "classes", None):
         raise UsageError(
-            "USE-OPTION", f"the head {type(model.heads[head]).__name__} does not end in a linear layer", where="--fit", fix="train it by --fit loop"
+            "USE-OPTION",
+            f"the head {type(model.heads[head]).__name__} does not end in a linear layer with a row a class",
+            where="--fit",
+            fix="train it by --fit loop",
         )
     return found
 

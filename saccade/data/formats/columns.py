@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from saccade.data.formats.columns_heads import KINDS, LABEL, Column, Head, heads_of
+from saccade.data.formats.columns_heads import KINDS, LABEL, QUESTIONS, Column, Head, heads_of
 from saccade.data.formats.source import SPLITS, Wishes
 from saccade.errors import UsageError, nearest
 
@@ -138,7 +138,8 @@ def _others(roles: Roles, cells: Sequence[Sequence[str]], names: list[str], wish
 
 
 def _asked(wish: str, given: Sequence[str], columns: Mapping[int, Column], width: int, where: str) -> tuple[Head, ...]:
-    """The head that the user names: `column`, `a,b,c` (a column a class), or `number:age`, `points:x,y,class`. Raises UsageError USE-VALUE."""
+    """The head that the user names: `column`, `a,b,c` (a column a class where they hold 0 and 1, else a question each), `number:age`,
+    or `points:x,y,class`. Raises UsageError USE-VALUE."""
     kind, colon, rest = wish.partition(":")
     if wish in given or not (colon and kind in KINDS):
         if wish in given or "," not in wish:
@@ -153,6 +154,8 @@ def _asked(wish: str, given: Sequence[str], columns: Mapping[int, Column], width
         form = "corners" if kind == "boxes" else ""
         return (Head(kind, places[: counts[0]], form, places[-1] if len(places) == counts[1] else None),)
     mark = columns[places[0]].separator() or ";" if kind == "labels" and len(places) == 1 else ""
+    if kind == "labels" and len(places) > 1 and not all(columns[i].binary for i in places if i in columns):
+        mark = QUESTIONS  # a column each of one class: colour, shape
     return (Head(kind, places, mark),)
 
 

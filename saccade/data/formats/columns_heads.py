@@ -54,6 +54,8 @@ _BINARY = frozenset(["0", "1", "-1", "", "0.0", "1.0", "-1.0", "true", "false", 
 YES, NO = frozenset(["1", "1.0", "true", "yes"]), frozenset(["0", "0.0", "false", "no"])
 # fmt: on
 KINDS = ("label", "labels", "number", "points", "boxes", "caption")
+QUESTIONS = "="
+"""The form of several columns of one class each: the labels are colour=red, shape=square."""
 MANY = frozenset({"points", "boxes", "caption"})
 """Heads of which an image may have several rows."""
 _DIFFERENT = 8
@@ -75,7 +77,7 @@ class Head(NamedTuple):
     def describe(self, names: Sequence[str]) -> str:
         """`boxes=xmin, ymin, xmax, ymax of class name`; names of the columns, or `column 3`."""
         shown = ", ".join(names[i] for i in self.columns[:4]) + (f" and {len(self.columns) - 4} more" if len(self.columns) > 4 else "")
-        list_of = f" separated by {'spaces' if self.form == ' ' else self.form}" if self.kind == "labels" and self.form else ""
+        list_of = f" separated by {'spaces' if self.form == ' ' else self.form}" if self.kind == "labels" and self.form not in ("", QUESTIONS) else ""
         return (
             f"{self.kind}={shown}{list_of}"
             + (" (x y width height)" if self.form.endswith("sizes") else "")

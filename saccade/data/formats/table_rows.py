@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from saccade.core import LabelSpace
-from saccade.data.formats.columns_heads import MANY, NO, YES, Head, four
+from saccade.data.formats.columns_heads import MANY, NO, QUESTIONS, YES, Head, four
 from saccade.data.formats.objects import Objects
 from saccade.data.formats.source import natural
 from saccade.errors import Problem
@@ -102,6 +102,9 @@ def truths(
         elif kind == "number":
             made[kind] = _number(whole, images, entries, lose)
         elif kind == "labels":
+            if head.form == QUESTIONS:
+                made[kind] = _questions(whole, names[kind])
+                continue
             made[kind] = _listed(whole, head.form) if head.form else _flags(whole, names[kind], images, entries, lose)
         else:
             lines = [entries[image].many.get(kind) for image in images]
@@ -143,6 +146,18 @@ def _listed(whole: Sequence[tuple[str, ...] | None], mark: str) -> Made:
     names = tuple(sorted({name for each in lists if each for name in each}, key=natural))
     rows = [None if each is None else Labels(torch.tensor([int(name in each) for name in names], dtype=torch.int8)) for each in lists]
     return rows, LabelSpace(names)
+
+
+def _questions(whole: Sequence[tuple[str, ...] | None], columns: Sequence[str]) -> Made:
+    """A column of one class each: the labels are column=class, and nothing is known of a column whose cell is empty."""
+    values = [sorted({cells[i] for cells in whole if cells and cells[i]}, key=natural) for i in range(len(columns))]
+    names = [f"{column}={value}" for column, own in zip(columns, values, strict=True) for value in own]
+    found: list[Any] = []
+    for cells in whole:
+        given = dict(zip(columns, cells, strict=True)) if cells else {}
+        row = [-1 if not given.get(c) else int(given[c] == value) for c, own in zip(columns, values, strict=True) for value in own]
+        found.append(Labels(torch.tensor(row, dtype=torch.int8)) if any(v >= 0 for v in row) else None)
+    return found, LabelSpace(tuple(names))
 
 
 def _flags(whole: Sequence[tuple[str, ...] | None], names: Sequence[str], images: Sequence[str], entries: Mapping[str, Entry], lose: Any) -> Made:
