@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from saccade.core import Batch, Inputs, LabelSpace, Meta, System
+from saccade.core import Batch, Feeds, Inputs, LabelSpace, Meta, System
 from saccade.data.loader import Loader
 from saccade.data.open import open_dataset
 from saccade.data.preprocess import Preprocess
 from saccade.ops.geometry import Geometry
 from saccade.targets import Label
 from saccade.training.engine import Engine
-from saccade.training.fit import Feeds, fit
+from saccade.training.fit import fit
 from saccade.training.run_folder import RunFolder
 from saccade.training.settings import Settings
 
 
-class Pictures(NamedTuple):
+@dataclass(frozen=True)
+class Pictures:
     """(N, C, h, w) in [0, 1], (N,) class ids, and the class names."""
 
     images: Tensor
     truth: Tensor
     space: LabelSpace
 
-    def __getitem__(self, places: Any) -> Pictures:  # type: ignore[override]
+    def __getitem__(self, places: Any) -> Pictures:
         return Pictures(self.images[places], self.truth[places], self.space)
 
     def __len__(self) -> int:
@@ -54,31 +56,44 @@ def pictures(path: Path, count: int, side: int, *, seed: int = 0) -> Pictures:
 
 
 class InMemory:
-    """Batches of pictures, shuffled anew every epoch where asked."""
+    """Batches of pictures, shuffled anew every epoch where asked. mirror: half of them left for right."""
 
-    def __init__(self, data: Pictures, batch: int, *, shuffle: bool = True) -> None:
-        self.data, self.batch, self.shuffle = data, batch, shuffle
+    def __init__(self, data: Pictures, batch: int, *, shuffle: bool = True, mirror: bool = False) -> None:
+        self.data, self.batch, self.shuffle, self.mirror = data, batch, shuffle, mirror
 
     def __len__(self) -> int:
         return -(-len(self.data) // self.batch)
 
     def epoch(self, epoch: int, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
         n, (h, w) = len(self.data), self.data.images.shape[2:]
-        order = torch.randperm(n, generator=torch.Generator().manual_seed(epoch)) if self.shuffle else torch.arange(n)
+        chance = torch.Generator().manual_seed(epoch)
+        order = torch.randperm(n, generator=chance) if self.shuffle else torch.arange(n)
+        turned = torch.rand(n, generator=chance) < 0.5
         for first in range(start * self.batch, n if stop is None else min(n, stop * self.batch), self.batch):
             places = order[first : first + self.batch]
             meta = [Meta(str(int(p)), (h, w), Geometry.identity((h, w))) for p in places]
             labels = [Label(int(k)) for k in self.data.truth[places]]
-            yield Batch(self.data.images[places], torch.tensor([[h, w]] * len(places)), {"label": labels}, meta)
+            images = self.data.images[places]
+            if self.mirror:
+                images = torch.where(turned[places, None, None, None], images.flip(3), images)
+            yield Batch(images, torch.tensor([[h, w]] * len(places)), {"label": labels}, meta)
 
 
 def train(
-    system: System, data: Pictures, folder: Path, *, batch: int = 64, val: Pictures | None = None, device: str = "cpu", **given: Any
+    system: System,
+    data: Pictures,
+    folder: Path,
+    *,
+    batch: int = 64,
+    val: Pictures | None = None,
+    device: str = "cpu",
+    mirror: bool = False,
+    **given: Any,
 ) -> list[dict[str, Any]]:
     """Trains in place with these settings; the rows of metrics.jsonl."""
     folder.mkdir(parents=True)
     settings = Settings(**{"warmup": 0.0, "weight_decay": 0.0, "keep": "last", "save_every_s": 1e9, **given})
-    feeds = Feeds(InMemory(data, batch), None if val is None else InMemory(val, 256, shuffle=False))
+    feeds = Feeds(InMemory(data, batch, mirror=mirror), None if val is None else InMemory(val, 256, shuffle=False))
     run = fit(system, feeds, settings=settings, run=RunFolder(folder), engine=Engine(device), monitor="val_loss" if val is not None else "train_loss")
     return run.rows()
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from saccade.jobs.runs import RunInfo
     from saccade.jobs.split import SplitResult
     from saccade.jobs.train import RunResult
+    from saccade.jobs.tune import TuneResult
     from saccade.models.summary import Summary
 
 P = ParamSpec("P")
@@ -176,6 +177,21 @@ def train(data: Path | str = "", *, listeners: Sequence[Listener] = (), **option
 
     given = {**options, "data": str(data)} if data else options
     return run_train(make_options(**given), listeners=listeners)
+
+
+@suggesting("saccade.jobs.tune_options:TuneOptions")
+def tune(data: Path | str, *, listeners: Sequence[Listener] = (), **options: Any) -> TuneResult:
+    """Searches settings by many short trainings; returns the study's folder, its best trial and the command that trains with it.
+
+    data: a folder, a CSV or IDX files; its test images are not looked at.
+    listeners: functions that are told every event as a mapping with the key "event".
+
+    The other keywords are the options of `saccade tune`, with the same names and meanings. Raises SaccadeError of every kind.
+    """
+    from saccade.jobs.tune import run_tune
+    from saccade.jobs.tune_options import make_tune_options
+
+    return run_tune(make_tune_options(**{**options, "data": str(data)}), listeners=listeners)
 
 
 @suggesting("saccade.jobs.evaluate:EvaluateOptions")

@@ -175,6 +175,7 @@ CODES: dict[str, Code] = {
     "WEIGHTS-HASH": Code("fatal", "the weight file is not the one that was published", "remove it from the cache and fetch it again"),
     "WEIGHTS-KEYS": Code("fatal", "the weight file's tensors are not those of the network", "name the network that the file was made for"),
     # runs and training --------------------------------------------------------------------------------------------
+    "TUNE-NONE": Code("fatal", "no trial of the search could be trained", "look at trials.csv, and search other values"),
     "RUN-MISSING": Code("fatal", "there is no run at this path", "list the runs with saccade runs"),
     "RUN-EXISTS": Code("fatal", "the output folder is not empty", "choose another --out, or resume with --resume"),
     "RUN-CHECKPOINT": Code("fatal", "no checkpoint of the run can be read", "start the run again"),

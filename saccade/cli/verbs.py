@@ -23,6 +23,7 @@ VERBS: dict[str, Verb] = {
     "convert": Verb("saccade.cli.convert", "write a data set in another layout: COCO, VOC, YOLO, masks, tables ..."),
     "split": Verb("saccade.cli.split", "divide a data set into train, val and test"),
     "train": Verb("saccade.cli.train", "train a model, evaluate it and write the report"),
+    "tune": Verb("saccade.cli.tune", "search settings by many short trainings, judged on validation images"),
     "evaluate": Verb("saccade.cli.evaluate", "metrics with intervals of a model on a data set (alias: val)"),
     "predict": Verb("saccade.cli.predict", "one answer for each file, folder or pattern"),
     "add-class": Verb("saccade.cli.add_class", "teach a trained classifier one more class, the others staying as they are"),
@@ -36,6 +37,9 @@ ALIASES = {"val": "evaluate"}
 # What other tools call these verbs: hints for did-you-mean, not aliases.
 VERB_HINTS = {
     "fit": "train",
+    "search": "tune",
+    "sweep": "tune",
+    "hpo": "tune",
     "transform": "convert",
     "learn": "train",
     "test": "evaluate",

@@ -24,7 +24,7 @@ def epoch_line(row: Event) -> str:
     total = str(row.get("epochs", "?"))
     words = [f"epoch  {row['epoch']:>{len(total)}}/{total}".replace("epoch   ", "epoch  ")]
     words += [f"{name} {row[name]:.3f}" for name in ("train_loss", "val_loss") if isinstance(row.get(name), float)]
-    metrics = [(name, value) for name, value in row.items() if name not in PLACED and not name.startswith("train_") and isinstance(value, float)]
+    metrics = [(name, value) for name, value in row.items() if name not in PLACED and not name.startswith(("train_", "penalty_")) and isinstance(value, float)]
     words += [f"{name} {value:.3f}" for name, value in metrics[:METRICS_SHOWN]]
     if isinstance(row.get("images_per_s"), float):
         words.append(f"{row['images_per_s']:.0f} img/s")
@@ -95,6 +95,20 @@ def _fitted(told: Event) -> list[str]:
     return [f"fit    the last layer, {told['how']}{strength}, in {told['seconds']:.1f} s"]
 
 
+def _study(told: Event) -> list[str]:
+    lines = [f"study  {told['trials']} configurations by {told['method']}, up to {told['epochs']} epochs each, judged by {told['monitor']}"]
+    return lines + [f"       {dimension}" for dimension in told["search"]]
+
+
+def _trial(told: Event) -> list[str]:
+    values = "  ".join(f"{name} {_short(value)}" for name, value in told["values"].items())
+    return [f"trial  {told['number']}: {values}  ({told['epochs']} epochs)"]
+
+
+def _score(score: Any, note: str = "") -> str:
+    return f"{score:.4f}" if isinstance(score, float) else f"failed: {note}" if note else "-"
+
+
 WORDS: dict[str, Callable[[Event], list[str]]] = {
     "start": _start,
     "opened": _opened,
@@ -105,7 +119,13 @@ WORDS: dict[str, Callable[[Event], list[str]]] = {
     "selftest": _selftest,
     "fold": _fold,
     "epoch": lambda told: [epoch_line(told)],
-    "rate": lambda told: [f"rate   {told['rate']:.3g} by the range test, see lr_finder.csv"],
+    "rate": lambda told: [f"rate   {told['rate']:.3g} by {told['by']}, see lr_finder.csv"],
+    "control": lambda told: [f"told   after epoch {told['epoch']}: " + ("stop" if told["stop"] else f"learning rate {told['lr']:.3g}")],
+    "plateau": lambda told: [f"rate   x {told['factor']:.3g} after epoch {told['epoch']}: no progress"],
+    "study": _study,
+    "trial": _trial,
+    "scored": lambda told: [f"       {_score(told['score'], told['note'])}  best {_score(told['best'])}  {told['seconds']:.0f} s"],
+    "budget_spent": lambda told: [f"budget spent after {told['done']} of {told['trials']} configurations"],
     "weights": _weights,
     "fitted": _fitted,
     "estimated": lambda told: [f"fit    without steps, in {told['seconds']:.1f} s"],

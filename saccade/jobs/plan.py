@@ -26,8 +26,11 @@ from saccade.jobs.options import TrainOptions, memory, network_settings
 from saccade.jobs.prepare import Prepared
 from saccade.jobs.start import source_of
 from saccade.jobs.tiling import required
+from saccade.jobs.tricks import class_weights, initialisation, mean_of_weights, penalties
 from saccade.models.table import build
 from saccade.training.engine import auto_precision, pick_device
+from saccade.training.initialisations import initialise
+from saccade.training.optimisers import Start, start_of
 from saccade.training.recipe import Recipe
 from saccade.training.settings import Settings
 
@@ -54,6 +57,8 @@ class Plan:
     min_precision: float | None = None
     start: dict[str, Any] = field(default_factory=dict)  # jobs.start.Start.to_dict()
     origins: dict[str, str] = field(default_factory=dict)
+    init: str = "network"  # training.initialisations.NAMES
+    sampling: str = "plain"
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "inputs": self.inputs._asdict()}
@@ -76,6 +81,8 @@ class Plan:
             "workers": self.workers,
             "cache_bytes": self.cache_bytes,
             "min_precision": self.min_precision,
+            "init": self.init,
+            "sampling": self.sampling,
             **self.mix,
         }
         own |= {k: ",".join(v) if isinstance(v, list) else v for k, v in self.start.items() if k != "rates"}
@@ -86,6 +93,8 @@ class Plan:
         """The network with its first weights, which follow from the seed alone."""
         torch.manual_seed(self.settings.seed)
         model = build(self.task, self.model, self.inputs, space, self.arguments)
+        if self.init not in ("network", "lsuv"):  # which needs pictures: see `jobs.train`
+            initialise(model, self.init, seed=self.settings.seed)
         model.rates = dict(self.start.get("rates", {}))
         model.freeze(self.start.get("freeze", ()))
         return model
@@ -133,6 +142,7 @@ def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
     if options.fit in ("linear", "prototypes"):
         policy, mix = fixed_pictures(options, choose, prepared.dataset)
     arguments = network_arguments(options, choose, recipe)
+    arguments |= class_weights(options, choose, train, task.name, model, task.head)
     batch = int(choose("batch", recipe.batch or batch_size(n), recipe.why if recipe.batch else f"{n} training {'windows' if tiling else 'images'}"))
     settings = learning(options, choose, batch, n, recipe)
     device = pick_device(options.device)
@@ -146,7 +156,8 @@ def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
     stored = preprocess.to_dict(), policy.to_dict(), mix
     choose("min_precision", None)
     done = task.name, model, arguments, inputs, *stored, batch, settings, monitor
-    return Plan(*done, str(device), workers, cache, options.min_precision, start, choose.origins)
+    tricks = choose.origins, initialisation(options, choose), choose("sampling", "plain")
+    return Plan(*done, str(device), workers, cache, options.min_precision, start, *tricks)
 
 
 def typical_size(prepared: Prepared) -> tuple[int, int]:
@@ -224,33 +235,45 @@ def network_arguments(options: TrainOptions, choose: Chooser, recipe: Recipe) ->
 def learning(options: TrainOptions, choose: Chooser, batch: int, n: int, recipe: Recipe) -> Settings:
     """The numbers of `fit`, but for the epochs and the precision."""
     optimiser = choose("optimiser", "adamw")
-    adaptive = "adam" in optimiser
-    ours = (recipe.rate if adaptive else 0.05) * max(1.0, batch / (recipe.batch or 64)) ** (0.5 if adaptive else 1.0)
+    begun = start_of(optimiser)
+    adaptive = optimiser not in ("sgd", "heavy_ball", "nesterov")
+    if begun.momentum is None and "momentum" in options.given:
+        raise UsageError("USE-OPTION", f"{optimiser} has no momentum of this kind", where="--momentum", fix="choose heavy_ball, nesterov, sgd or rmsprop")
+    ours = (recipe.rate if begun.rate is None else begun.rate) * max(1.0, batch / (recipe.batch or 64)) ** (0.5 if adaptive else 1.0)
     given = choose("lr", None, f"for {optimiser} at batch {batch}")
-    if given in (None, "find"):
+    if given in (None, "find", "search"):
         rate = ours
     else:
         try:
             rate = float(given)
         except ValueError:
-            raise UsageError("USE-VALUE", f"{given}, expected a number such as 0.001, or find", where="--lr") from None
+            raise UsageError("USE-VALUE", f"{given}, expected a number such as 0.001, find or search", where="--lr") from None
     steps = max(1, n // batch)
     return Settings(
         epochs=1,
         rate=rate,
         optimiser=optimiser,
-        momentum=choose("momentum", 0.9),
-        weight_decay=choose("weight_decay", recipe.weight_decay if adaptive else 5e-4, recipe.why),
-        schedule=choose("schedule", "cosine"),
+        momentum=choose("momentum", begun.momentum or 0.0, f"that of {optimiser}"),
+        weight_decay=choose("weight_decay", *_decay(options, begun, recipe)),
+        **penalties(options, choose),  # type: ignore[arg-type]
+        schedule=choose("schedule", *(("hold", "averaging needs a rate that stays") if options.average == "swa" else ("cosine", ""))),
+        plateau_epochs=choose("plateau_epochs", 5),
         warmup=choose("warmup", 0.05),
         clip=choose("clip", recipe.clip),
         accumulate=choose("accumulate", 1),
-        ema=choose("ema", recipe.ema if recipe.ema is not None else 0.99 if steps < 200 else 0.998),
+        **mean_of_weights(options, choose, recipe, steps),  # type: ignore[arg-type]
         patience=choose("patience", 0),
         keep=choose("keep", "last", "with an averaged, annealed network the last epoch is as good as any, and choosing among noisy ones costs"),
         save_every_s=options.save_every,
         seed=choose("seed", 0),
     )
+
+
+def _decay(options: TrainOptions, begun: Start, recipe: Recipe) -> tuple[float, str]:
+    """The decay of the weights when nothing is said, and why."""
+    if options.l2:
+        return 0.0, "--l2 stands for it"
+    return (recipe.weight_decay, recipe.why) if begun.weight_decay is None else (begun.weight_decay, "")
 
 
 def precision(options: TrainOptions, choose: Chooser, device: torch.device, work: float) -> Any:

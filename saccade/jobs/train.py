@@ -21,6 +21,7 @@ from saccade.core import Batch, Estimated, Feeds, Model
 from saccade.data.augment import Policy
 from saccade.data.augment_mix import Mix
 from saccade.data.loader import Loader
+from saccade.data.open import located
 from saccade.data.preprocess import Preprocess
 from saccade.data.tiles import windowed
 from saccade.errors import InterruptedRun, ResourceError, SaccadeError
@@ -31,14 +32,17 @@ from saccade.jobs.plan import Plan, make_plan
 from saccade.jobs.prepare import Opened, Prepared, opened, prepare, write_data
 from saccade.jobs.samples import write_batch
 from saccade.jobs.start import begin_with
+from saccade.jobs.tricks import credited, with_preset
 from saccade.models.table import MODELS, settled
 from saccade.models.table import find as find_model
 from saccade.tasks import find_task
 from saccade.training.engine import Engine, set_threads
 from saccade.training.fit import fit
+from saccade.training.initialisations import initialise
 from saccade.training.last_layer import fit_last_layer
 from saccade.training.probes import Speed, epochs_in, find_rate, measure_speed, overfits
 from saccade.training.run_folder import Listener, RunFolder, new_folder
+from saccade.training.step_search import search_rate
 
 DEFAULT_BUDGET = "10m"
 SELFTEST_IMAGES = 8
@@ -74,7 +78,7 @@ def run_train(options: TrainOptions, *, listeners: Sequence[Listener] = (), argv
 
         return run_folds(options, before, listeners=listeners, argv=argv)
     stem = Path(options.data).name.split(".")[0] or "data"
-    run = RunFolder(new_folder(options.out, options.model or options.task or "small", stem, options.name), listeners=tuple(listeners))
+    run = RunFolder(new_folder(options.out, with_preset(options)[0].model or options.task or "small", stem, options.name), listeners=tuple(listeners))
     threads = set_threads(options.threads)
     begin(run, options, argv, threads)
     with ending(run):
@@ -99,16 +103,18 @@ def known_model(options: TrainOptions) -> None:
 
 def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *, began: float) -> RunResult:
     """Plans, builds, trains and finishes, on data that is ready."""
+    options, preset = with_preset(options)
     plan = make_plan(options, prepared)
     engine = Engine(plan.device, plan.settings.precision)
     model = plan.build(prepared.space)
     begin_with(model, plan, run, prepared.space)
     feeds = make_feeds(plan, prepared)
+    scaled_first(model, plan, feeds)
     looped = not isinstance(model, Estimated) and plan.start.get("fit", "loop") == "loop"
     plan = with_rate(plan, options, model, feeds, run, engine) if looped else plan
     if options.selftest and looped:
         selftest(model, plan, prepared, run, engine)
-    plan = with_epochs(plan, options, prepared, model, feeds, run, engine, began)
+    plan = credited(with_epochs(plan, options, prepared, model, feeds, run, engine, began), preset, options.preset)
     if isinstance(feeds.train, Loader):
         plan = replace(plan, origins={**plan.origins, "cache_bytes": f"{plan.origins['cache_bytes']}; {feeds.train.cache_note}"})
         write_batch(run.path / "samples", next(iter(feeds.train.epoch(0))), prepared.space, prepared.task.head)
@@ -123,6 +129,7 @@ def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *,
 
 def train_planned(plan: Plan, model: Model, feeds: Feeds, prepared: Prepared, run: RunFolder, engine: Engine, *, floors: bool) -> RunResult:
     """Everything after the plan is stored: what a resumed run does too."""
+    scaled_first(model, plan, feeds)
     task = prepared.task
     metrics = {task.head: lambda: task.metric(prepared.space)} if feeds.val is not None else {}
     monitor = plan.monitor if feeds.val is not None else "train_loss"
@@ -138,6 +145,12 @@ def train_planned(plan: Plan, model: Model, feeds: Feeds, prepared: Prepared, ru
         run.alert(problem.code, f"{problem.where}: {problem.got}")
     evaluation = finishing.finish(model, plan, prepared, run, engine, floors=floors)
     return result(run, evaluation)
+
+
+def scaled_first(model: Model, plan: Plan, feeds: Feeds) -> None:
+    """The first weights of `--init lsuv`, which need pictures: those of the first batch, whenever asked."""
+    if plan.init == "lsuv":
+        initialise(model, plan.init, seed=plan.settings.seed, batch=next(iter(feeds.train.epoch(0))))
 
 
 def fitted_last(model: Model, plan: Plan, feeds: Feeds, run: RunFolder, engine: Engine) -> None:
@@ -177,6 +190,7 @@ def make_feeds(plan: Plan, prepared: Prepared) -> Feeds:
         mix=Mix(**plan.mix) if any(plan.mix.values()) else None,
         degrade=task.degrade(settled(plan.task, plan.model, plan.arguments)) if task.degrade is not None else None,
         shuffle=True,
+        balanced=plan.sampling == "balanced",
         seed=plan.settings.seed,
         threads=plan.workers,
         cache_bytes=plan.cache_bytes,
@@ -186,14 +200,15 @@ def make_feeds(plan: Plan, prepared: Prepared) -> Feeds:
 
 
 def with_rate(plan: Plan, options: TrainOptions, model: Model, feeds: Feeds, run: RunFolder, engine: Engine) -> Plan:
-    """The plan with the learning rate of the range test, where it was asked for."""
-    if options.lr != "find":
+    """The plan with the learning rate of the range test, or of Bottou's search, where it was asked for."""
+    if options.lr not in ("find", "search"):
         return plan
-    curve = find_rate(model, feeds.train, settings=plan.settings, engine=engine)
+    find, why = (find_rate, "the range test") if options.lr == "find" else (search_rate, "Bottou's search")
+    curve = find(model, feeds.train, settings=plan.settings, engine=engine)
     lines = ["rate,loss", *(f"{r:.6g},{v:.6g}" for r, v in zip(curve.rates, curve.losses, strict=True))]
     (run.path / "lr_finder.csv").write_text("\n".join(lines) + "\n")
-    run.event("rate", rate=curve.rate)
-    return replace(plan, settings=replace(plan.settings, rate=curve.rate), origins={**plan.origins, "lr": "auto: range test, see lr_finder.csv"})
+    run.event("rate", rate=curve.rate, by=why)
+    return replace(plan, settings=replace(plan.settings, rate=curve.rate), origins={**plan.origins, "lr": f"auto: {why}, see lr_finder.csv"})
 
 
 def selftest(model: Model, plan: Plan, prepared: Prepared, run: RunFolder, engine: Engine) -> None:
@@ -276,7 +291,7 @@ def begin(run: RunFolder, options: TrainOptions, argv: Sequence[str] | None, thr
     versions["python"] = sys.version.split()[0]
     words = list(argv) if argv is not None else as_words(options)
     stored = options.model_dump(mode="json", exclude_unset=True)
-    stored |= {key: str(Path(stored[key]).resolve()) for key in ("data", "split", "from_") if stored.get(key)}  # resumed from any folder
+    stored |= {key: located(stored[key]) for key in ("data", "split", "from_") if stored.get(key)}  # resumed from any folder
     run.begin(
         task=options.task,
         started=time.time(),

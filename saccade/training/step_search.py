@@ -20,17 +20,18 @@ from saccade.training.settings import Settings
 if TYPE_CHECKING:
     from saccade.core import Feed
 
-IMAGES, PASSES, FACTOR, MOST = 1000, 2, 2.0, 16  # of the sample; over it; between rates; rates that are tried
+IMAGES, STEPS, FACTOR, MOST = 1000, 60, 2.0, 16  # of the sample; at each rate, in whole passes; between rates; rates that are tried
 
 
 def search_rate(
-    system: System, feed: Feed, *, settings: Settings, engine: Engine, images: int = IMAGES, passes: int = PASSES, factor: float = FACTOR
+    system: System, feed: Feed, *, settings: Settings, engine: Engine, images: int = IMAGES, steps: int = STEPS, factor: float = FACTOR
 ) -> RateCurve:
     """The rates tried, rising, the cost after each, and the best of them; begins at `settings.rate`.
 
     Every rate starts from a copy of the system, at a constant rate, with the run's optimiser; the system is not changed.
     """
     sample = list(_first(feed.epoch(0), images))
+    passes = -(-steps // len(sample))  # fewer steps would end before a momentum has built up
     costs: dict[int, float] = {}  # by the power of the factor
 
     def cost(power: int) -> float:

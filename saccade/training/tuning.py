@@ -17,7 +17,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, get_args
 
@@ -93,7 +93,7 @@ class Study:
 
     @classmethod
     def open(cls, folder: Path, facts: Facts) -> Self:
-        """The study of these facts, begun or joined.
+        """The study of these facts, begun or joined. A study that is joined keeps the epochs that its beginner found.
 
         Raises UsageError RUN-CONFIG where the folder's study is of something else, ModelError RUN-CHECKPOINT where its file is damaged,
         ResourceError RUN-DISK where it cannot be written.
@@ -106,7 +106,10 @@ class Study:
                     base.execute(statement)
                 base.execute("INSERT INTO study VALUES (?)", (json.dumps(told),))
             stored = json.loads(base.execute("SELECT facts FROM study").fetchone()[0])
-        different = [f"{name}: {stored.get(name)} -> {told.get(name)}" for name in {**stored, **told} if stored.get(name) != told.get(name)]
+        different = [
+            f"{name}: {stored.get(name)} -> {told.get(name)}" for name in {**stored, **told} if name != "epochs" and stored.get(name) != told.get(name)
+        ]
+        study.facts = replace(facts, epochs=int(stored.get("epochs", facts.epochs)))
         if different:
             raise UsageError("RUN-CONFIG", "; ".join(different)[:400], where=str(study.path), fix="give the study's own settings, or another --out")
         return study
@@ -145,6 +148,11 @@ class Study:
         with self._transaction() as base:
             row = ("done" if good else "failed", score if good else None, note, seconds, number)
             base.execute("UPDATE trials SET state = ?, score = ?, note = ?, seconds = ? WHERE number = ?", row)
+
+    def give_back(self, number: int) -> None:
+        """A trial that was not ended, for this or another process to begin again."""
+        with self._transaction() as base:
+            base.execute("UPDATE trials SET state = 'lost' WHERE number = ?", (number,))
 
     def beat(self, number: int) -> None:
         """A sign of life of a running trial."""

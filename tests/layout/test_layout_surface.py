@@ -11,7 +11,7 @@ from saccade import api
 from saccade.cli.verbs import function_of
 
 # A name more is a decision: it is promised to every user.
-PUBLIC = ["add_class", "check", "compare", "convert", "demo", "doctor", "evaluate", "load", "predict", "runs", "split", "summary", "train", "world"]
+PUBLIC = ["add_class", "check", "compare", "convert", "demo", "doctor", "evaluate", "load", "predict", "runs", "split", "summary", "train", "tune", "world"]
 
 
 def test_public_names_are_those_listed():
