@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -75,10 +77,14 @@ class GenerativeTagger(Head[GenerativeOut, Any]):
         ]
 
     def loss(self, out: GenerativeOut, targets: Sequence[Any]) -> dict[str, Tensor]:
-        """{"nll"}: -log p(truth | x) a known frame, in nats, by the joint model. Raises ValueError for a truth of another length or class."""
+        """{"nll"}: -log p(truth | x) by the joint model, in nats, a known frame or a known label. Raises ValueError for a truth of another length or class."""
         tags = tag_matrix(self.as_tags(targets, out.lengths), out.lengths, out.unary.shape[1], self.classes).to(out.unary.device)
-        known = int((tags >= 0).sum())
-        return {"nll": (hidden.label_loss(self.chain(out), self.owner, tags).sum() / max(1, known)).float()}
+        if self.answer == "tags":
+            return {"nll": (hidden.label_loss(self.chain(out), self.owner, tags).sum() / max(1, int((tags >= 0).sum()))).float()}
+        ids = torch.tensor([target.index for target in targets], device=out.unary.device)
+        known = ids >= 0
+        told = torch.log_softmax(self._joint(out), 1).gather(1, ids.clamp_min(0)[:, None])[:, 0]
+        return {"nll": -(told[known].sum() / max(1, int(known.sum()))).float()}
 
     @torch.no_grad()
     def decode(self, out: GenerativeOut, meta: Sequence[Meta]) -> list[Any]:
@@ -90,11 +96,11 @@ class GenerativeTagger(Head[GenerativeOut, Any]):
         return found
 
     def _joint(self, out: GenerativeOut) -> Tensor:
-        """(N, K) log p(x, class): the states of one class at a time."""
-        allowed = self.owner == torch.arange(self.classes, device=self.owner.device)[:, None]  # (K, S)
-        chain = self.chain(out)
-        each = [log_partition(Chain(torch.where(own, chain.unary, -torch.inf), chain.pairwise, chain.lengths)) for own in allowed]
-        return torch.stack(each, 1)
+        """(N, K) log p(x, class): a chain of its own for each class."""
+        k, own = self.classes, torch.arange(self.classes, device=self.owner.device)
+        scores = out.unary.unflatten(2, (k, self.states)).permute(2, 0, 1, 3).flatten(0, 1)
+        blocks = self.model().transition.view(k, self.states, k, self.states)[own, :, own][:, None]
+        return log_partition(Chain(scores, blocks, out.lengths.repeat(k))).view(k, -1).T
 
     @torch.no_grad()
     def hidden_states(self, out: GenerativeOut) -> list[Tensor]:
@@ -110,18 +116,32 @@ class GenerativeTagger(Head[GenerativeOut, Any]):
         lengths = torch.tensor([len(row) for row in rows])
         seen = torch.nn.utils.rnn.pad_sequence([row.cpu().double() for row in rows], batch_first=True)
         truth = torch.nn.utils.rnn.pad_sequence([tag.cpu() for tag in tags], batch_first=True, padding_value=-1)
-        owner, generator = self.owner.cpu(), torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed)
+        if self.answer == "tags":
+            found = self._fitted(seen, lengths, truth, self.owner.cpu(), steps, generator)
+            self._keep(slice(None), found.model, 0.0)
+            return found.log_likelihoods
+        self.transition.fill_(FORBIDDEN)
+        self.start.fill_(FORBIDDEN)  # a class without an example cannot be the answer
+        label, totals = truth.amax(1), list[float]()
+        for k in range(self.classes):
+            mine = label == k
+            if mine.any():
+                found = self._fitted(seen[mine], lengths[mine], truth[mine].clamp_max(0), torch.zeros(self.states, dtype=torch.int64), steps, generator)
+                self._keep(slice(k * self.states, (k + 1) * self.states), found.model, math.log(float(mine.double().mean())))
+                totals.append(found.log_likelihoods[-1])
+        return totals
+
+    def _fitted(self, seen: Tensor, lengths: Tensor, truth: Tensor, owner: Tensor, steps: int, generator: torch.Generator) -> hmm.Learnt:
         first = hmm.first_gaussian(seen, lengths, owner, tags=truth, forwards=self.answer == "label", generator=generator)
-        emission = first.emission
-        assert isinstance(emission, Gaussian)
-        floor = emission.floor.clamp_min(LEAST)
-        first = HMM(first.start, first.transition, Gaussian(emission.mean, torch.maximum(emission.variance, floor), floor))
-        if self.answer == "label":
-            apart = owner[:, None] != owner
-            first = HMM(first.start, torch.log_softmax(torch.where(apart, -torch.inf, first.transition), 1), first.emission)
-        found = hmm.learn(first, seen, lengths, steps=steps, pseudo=PSEUDO, allowed=hidden.allowed_states(truth, owner))
-        emission = found.model.emission
-        assert isinstance(emission, Gaussian)
-        for name, value in {"start": found.model.start, "transition": found.model.transition, "mean": emission.mean, "variance": emission.variance}.items():
-            getattr(self, name).copy_(value.clamp_min(FORBIDDEN))
-        return found.log_likelihoods
+        assert isinstance(first.emission, Gaussian)
+        floor = first.emission.floor.clamp_min(LEAST)
+        first = replace(first, emission=Gaussian(first.emission.mean, torch.maximum(first.emission.variance, floor), floor))
+        return hmm.learn(first, seen, lengths, steps=steps, pseudo=PSEUDO, allowed=hidden.allowed_states(truth, owner))
+
+    def _keep(self, states: slice, model: HMM, log_share: float) -> None:
+        """Stores what was learnt of some states; log_share: of the class that they belong to."""
+        assert isinstance(model.emission, Gaussian)
+        self.start[states] = (model.start + log_share).clamp_min(FORBIDDEN).to(self.start)
+        self.transition[states, states] = model.transition.clamp_min(FORBIDDEN).to(self.transition)
+        self.mean[states], self.variance[states] = model.emission.mean.to(self.mean), model.emission.variance.to(self.variance)
