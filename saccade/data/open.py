@@ -25,6 +25,15 @@ SCHEME = "world:"
 """What a path to simulated data begins with."""
 
 
+def located(path: str) -> str:
+    """The data as they are found from any folder: the absolute path of what lies on the disk, a world's recipe as it stands.
+
+    >>> located("world:digits?n=20")
+    'world:digits?n=20'
+    """
+    return path if path.startswith(SCHEME) else str(Path(path).resolve())
+
+
 def open_dataset(
     path: str | os.PathLike[str],
     *,

@@ -131,7 +131,7 @@ PHOTOGRAPHS = Demo("300 simulated tables", "world:tabletop?n=300&size=96&supersa
 
 BY_HEAD: Mapping[str, Demo] = MappingProxyType(
     {
-        "labels": Demo("1,000 simulated boards, which kinds of shape are there", "world:shapes?n=1000&size=64&difficulty=easy"),
+        "labels": Demo("1,000 simulated boards, which kinds of shape are there", "world:shapes?n=1000&size=48&difficulty=easy"),
         "number": Demo("1,000 simulated boards, how many shapes there are", "world:shapes?n=1000&size=48&difficulty=easy"),
         "boxes": Demo("600 simulated boards with two to four shapes", "world:shapes?n=600&size=96&objects=2-4&difficulty=easy"),
         "instances": Demo("400 simulated boards with two to four shapes", "world:shapes?n=400&size=96&objects=2-4&difficulty=easy"),

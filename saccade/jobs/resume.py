@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saccade import storage
+from saccade.data.open import located
 from saccade.data.split import Split
 from saccade.errors import DataError, ModelError, UsageError
 from saccade.jobs.options import TrainOptions, make_options, memory
@@ -72,7 +73,7 @@ def open_run(path: Path, listeners: Sequence[Listener]) -> RunFolder:
 def refuse_changes(options: TrainOptions, run: RunFolder) -> None:
     """Raises UsageError RUN-CONFIG for options that would make another run of it."""
     changed = sorted(options.given - ALLOWED)
-    if options.data and str(Path(options.data).resolve()) != run.info["options"].get("data"):
+    if options.data and located(options.data) != run.info["options"].get("data"):
         changed.append("data")
     if changed:
         shown = ", ".join(f"{name}: {run.info['options'].get(name, 'not given')} -> {getattr(options, name)}" for name in changed)

@@ -2,6 +2,8 @@
 
 import pytest
 
+from saccade import api
+
 pytestmark = pytest.mark.journey
 
 
@@ -23,3 +25,11 @@ def test_what_is_wrong_is_said(saccade, tmp_path):
     assert "did you mean tabletop" in saccade("world", "tabeltop", "--out", tmp_path / "x", code=2).err
     assert "weather=snow" in saccade("world", "street", "--weather", "snow", "--out", tmp_path / "x", code=2).err
     assert not (tmp_path / "x").exists()
+
+
+def test_a_run_on_a_world_is_extended_from_any_folder(tmp_path, monkeypatch):
+    first = api.train("world:digits?n=40&size=16&difficulty=easy&labels=label", epochs="1", out=str(tmp_path / "run"), threads=1, selftest=False, floors=False)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = api.train(resume=str(first.path), epochs="+1")
+    assert again.path == first.path and len((first.path / "metrics.jsonl").read_text().splitlines()) == 2
