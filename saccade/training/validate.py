@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 
 from saccade.core import Batch, Geometry, Meta, Metric, Model, System
+from saccade.targets import SegmentationMap
 from saccade.training.engine import Engine
 
 Metrics = Mapping[str, Callable[[], Metric[Any]]]  # head -> a fresh metric
@@ -41,8 +42,8 @@ def validate(system: System, batches: Iterable[Batch], *, engine: Engine, metric
             total, images = total + len(batch) * float(sum(terms.values())), images + len(batch)
         for head, metric in running.items():
             truths = batch.targets.get(head, [None] * len(batch))
-            for prediction, truth in zip(predictions[head], truths, strict=True):
-                metric.update(prediction, truth)
+            for prediction, truth, size in zip(predictions[head], truths, batch.sizes.tolist(), strict=True):
+                metric.update(prediction, unpadded(truth, size))
                 answers[getattr(prediction, "index", None)] += 1
     system.train(was_training)
     values = {f"{head}.{key}" if len(running) > 1 else key: value for head, metric in running.items() for key, value in points(metric).items()}
@@ -54,6 +55,13 @@ def in_input_pixels(batch: Batch) -> Batch:
     sizes = [(int(size[0]), int(size[-1])) for size in batch.sizes.tolist()]
     meta = [Meta(one.id, size, Geometry.identity(size)) for one, size in zip(batch.meta, sizes, strict=True)]
     return replace(batch, meta=meta)
+
+
+def unpadded(truth: Any, size: Sequence[int]) -> Any:
+    """A truth without the padding of its batch: of a map the part of this (h, w) at the top left, anything else as it is."""
+    if isinstance(truth, SegmentationMap) and truth.size != tuple(size):
+        return truth.warp(Geometry.identity((size[0], size[1])))
+    return truth
 
 
 def points(metric: Metric[Any]) -> dict[str, float]:
