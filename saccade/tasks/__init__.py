@@ -13,6 +13,7 @@ from saccade.tasks.denoise import DENOISE
 from saccade.tasks.detect import DETECT
 from saccade.tasks.localize import LOCALIZE
 from saccade.tasks.multilabel import MULTILABEL
+from saccade.tasks.segment import SEGMENT
 from saccade.tasks.sequence import SEQUENCE, SEQUENCE_LABEL
 from saccade.tasks.task import Task
 from saccade.tasks.upscale import UPSCALE
@@ -25,6 +26,7 @@ TASKS: dict[str, Task[Any]] = {
     "sequence_label": SEQUENCE_LABEL,
     "detect": DETECT,
     "localize": LOCALIZE,
+    "segment": SEGMENT,
     "count": COUNT,
     "colorize": COLORIZE,
     "upscale": UPSCALE,
