@@ -51,7 +51,7 @@ def dense_crf(unary: Tensor, image: Tensor, kernels: Sequence[Kernel], *, compat
     if rounds < 0 or not kernels or sums not in ("auto", "exact", "lattice"):
         raise ValueError(f"rounds of 0 or more, some kernels, and sums auto, exact or lattice; got {rounds}, {len(kernels)} and {sums!r}")
     for kernel in kernels:
-        if not float(kernel.position) > 0 or not (kernel.colour is None or float(kernel.colour) > 0):
+        if not all(float(torch.as_tensor(width).detach()) > 0 for width in kernel[1:] if width is not None):
             raise ValueError(f"the widths of a kernel are above 0, got {kernel}")
     if compatibility is not None and compatibility.shape != (unary.shape[1],) * 2:
         raise ValueError(f"the compatibility of {unary.shape[1]} labels is square, got {tuple(compatibility.shape)}")
