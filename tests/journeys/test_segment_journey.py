@@ -63,9 +63,9 @@ def test_training_finds_the_objects_and_tells_so(trained):
     assert metrics["foreground_iou"]["value"] > 0.8 and metrics["object_f1"]["value"] > 0.5 and metrics["mean_iou"]["n"] == 4
     plan = json.loads((trained / "run.json").read_text())["plan"]
     assert plan["arguments"]["edges"] is True and plan["preprocess"]["mode"] == "keep"
-    rows = list(csv.DictReader((trained / "eval" / "per_class.csv").open()))
+    rows = list(csv.DictReader((trained / "eval" / "per_class.csv").read_text().splitlines()))
     assert [row["class"] for row in rows] == ["background", "object"]
-    confusion = list(csv.reader((trained / "eval" / "confusion.csv").open()))
+    confusion = list(csv.reader((trained / "eval" / "confusion.csv").read_text().splitlines()))
     assert len(confusion) == 3 and sum(int(v) for row in confusion[1:] for v in row[1:]) == 4 * 48 * 64
     page = (trained / "report.html").read_text()
     assert "mean IoU" in page and "boundary IoU" in page and "Which class is taken for which" in page and "Objects" in page
@@ -86,7 +86,7 @@ def test_predictions_are_maps_drawings_and_a_table_of_objects(trained, tmp_path)
     assert found.shape == (70, 90) and set(np.unique(found)) <= {0, 1}
     front = np.any(masks, axis=0)
     assert (found[front] == 1).mean() > 0.7 and (found[~front] == 0).mean() > 0.9
-    rows = [row for row in csv.DictReader((tmp_path / "out" / "predictions.csv").open()) if int(row["area"]) > 30]
+    rows = [row for row in csv.DictReader((tmp_path / "out" / "predictions.csv").read_text().splitlines()) if int(row["area"]) > 30]
     assert len(rows) >= len(masks) - 1 and all(float(row["length"]) >= float(row["width"]) > 0 for row in rows)
     assert next((tmp_path / "out" / "overlay").iterdir()).stat().st_size > 0
     told = json.loads((tmp_path / "out" / "predictions.jsonl").read_text())
