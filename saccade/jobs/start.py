@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from saccade.jobs.options import TrainOptions
     from saccade.jobs.plan import Chooser, Plan
 
-SOURCES = {"imagenet": weights.IMAGENET}
+SOURCES = {"imagenet": weights.IMAGENET, "coco": {**weights.SEGMENTATION, **weights.DETECTION}}
 """Published weights by the name of their data: {network: file}."""
 
 
@@ -114,5 +114,5 @@ def begin_with(model: Model, plan: Plan, run: RunFolder, spaces: Any) -> None:
         run.event("weights", source=start["from"], taken=len(taken.taken), fresh=list(taken.fresh), unused=len(taken.unused))
     elif "weights" in start:
         path = weights.fetch(plan.model)
-        fresh = weights.load(model, plan.model, path)
+        fresh = weights.load(model, plan.model, path, spaces.names)
         run.event("weights", source=path.name, taken=len(model.state_dict()) - len(fresh), fresh=fresh, unused=0)

@@ -7,7 +7,7 @@ import os
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from torch import Tensor
 from saccade import storage
 from saccade.core import Inputs, Model
 from saccade.errors import ModelError, ResourceError, UsageError, nearest
+from saccade.models.coco import chosen
 from saccade.models.import_weights import import_weights
 from saccade.models.published import published_key
 
@@ -141,9 +142,10 @@ def _check(data: bytes, name: str, where: str) -> None:
         raise ModelError("WEIGHTS-HASH", f"the SHA-256 begins {got[:8]}, the name says {match[1] if match else 'none'}", where=where)
 
 
-def load(model: Model, network: str, path: Path) -> list[str]:
+def load(model: Model, network: str, path: Path, names: Sequence[str] = ()) -> list[str]:
     """Puts a published file's weights into a model of that network; returns our names of what stays as it was: the last layer of other classes.
 
+    names: the model's classes, in order: a detector whose classes are all COCO's takes their rows of the file's last layers (`models.coco`).
     Grey and many-channel images: the first kernels are summed over the colours and shared out, so that a grey picture gives what its
     three equal channels would. A missing `num_batches_tracked` is 0. Raises ModelError WEIGHTS-KEYS naming the first five tensors that
     are unknown, missing or of another shape.
@@ -160,6 +162,7 @@ def load(model: Model, network: str, path: Path) -> list[str]:
     if first in given and first in own and given[first].shape[1] != own[first].shape[1] and given[first].shape[1] == 3:
         channels = own[first].shape[1]
         given[first] = given[first].sum(1, keepdim=True).expand(-1, channels, -1, -1) / channels
+    given = chosen(given, own, names) if network in DETECTION else given
     fresh = [k for k in own if k.startswith(LAST) and (k not in given or given[k].shape != own[k].shape)]
     for key, tensor in own.items():
         if key in CONSTANTS or key in fresh:
