@@ -209,6 +209,7 @@ CODES: dict[str, Code] = {
     "USE-CODE": Code("fatal", "the error code is not known", "see saccade doctor --explain all"),
     "USE-OPTION": Code("fatal", "an option is not known", "see --help"),
     "USE-VALUE": Code("fatal", "a value is out of range", "see --help"),
+    "USE-EXTRA": Code("fatal", "it needs a package that is not installed", "install the extra that is named"),
     "USE-MISSING": Code("fatal", "something that the command needs was not given", "see --help"),
     "INTERNAL": Code("fatal", "saccade itself failed", "the crash report tells where; nothing of yours was changed"),
 }  # fmt: skip

@@ -13,6 +13,7 @@ from saccade.nn.backbones.resnet import ResNet, Stem
 from saccade.nn.backbones.resnet_cifar import CifarResNet
 from saccade.nn.backbones.small import Small
 from saccade.nn.backbones.staged import Staged
+from saccade.nn.backbones.timm_bridge import Timm
 from saccade.nn.blocks import Norm
 from saccade.nn.heads.classify import Classify, Pool
 from saccade.nn.heads.radial import RadialBasis
@@ -177,6 +178,15 @@ def resnet(
     backbone = ResNet(inputs, depth=depth, stem=stem, **shape)
     backbone.arranged(output_stride=output_stride, checkpointing=checkpointing)
     return _model(backbone, space, dropout=dropout, label_smoothing=label_smoothing, class_weights=class_weights)
+
+
+def timm_backbone(
+    inputs: Inputs, space: LabelSpace, *, name: str, dropout: Share = 0.0, label_smoothing: Share = 0.0, class_weights: ClassWeights = None
+) -> Model:
+    """A backbone of the package timm, by --model timm:NAME where that is installed, with fresh weights and a linear layer on its pooled last map."""
+    backbone = Timm(inputs, name=name)
+    options: dict[str, Any] = {"dropout": dropout, "label_smoothing": label_smoothing, "class_weights": class_weights}
+    return Model(backbone, {"label": Classify(backbone.levels[-1], len(space), reach=backbone.reach, **options)})
 
 
 def _model(backbone: Staged, space: LabelSpace, *, class_weights: Sequence[float] | None, **options: Any) -> Model:

@@ -122,13 +122,13 @@ class SlidingMLP(Backbone):
         first, *others = mlp.layers
         assert isinstance(first, nn.Linear)
         self.layers = nn.ModuleList([_convolution(first, first.weight.view(len(first.weight), inputs.channels, *inputs.size)), *map(_pointwise, others)])
-        self.activation = mlp.activation
+        self.activations = mlp.activations
         self.levels = (Level(inputs.channels, 1), *(Level(level.channels, 1) for level in mlp.levels[1:]))
 
     def forward(self, inputs: Tensor, sizes: Tensor) -> Features:
         x, maps = clear(self.normalise(inputs), valid_extent(inputs, sizes)), [inputs]
-        for layer in self.layers:
-            x = self.activation(layer(x))
+        for layer, activation in zip(self.layers, self.activations, strict=True):
+            x = activation(layer(x))
             maps.append(x)
         return Features(maps, sizes)
 

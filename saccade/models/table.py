@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +14,7 @@ from saccade.models import colorize, count, image_to_image, multi_label, segment
 from saccade.models.arguments import HINTS, checked, defaults, schema
 from saccade.models.baselines import frequencies, logistic, naive_bayes
 from saccade.models.baselines import table as full_table
-from saccade.models.classify import lenet5, mlp, plain_cifar, resnet, resnet_cifar, small, tree
+from saccade.models.classify import lenet5, mlp, plain_cifar, resnet, resnet_cifar, small, timm_backbone, tree
 from saccade.models.detect import nano, yolo
 from saccade.models.filters import filter_bank
 from saccade.models.imagenet import alexnet, densenet, googlenet, inception_resnet_v2, inception_v2, inception_v3, mobilenet, squeezenet, vgg
@@ -147,6 +147,7 @@ OTHER_NAMES |= {"bninception": "inception_v2", "bn_inception": "inception_v2", "
 PHOTOGRAPHS: dict[Builder, tuple[int, int]] = {resnet: (32, 224), alexnet: (63, 224), vgg: (32, 224), densenet: (32, 224), mobilenet: (32, 224)}
 PHOTOGRAPHS |= {googlenet: (32, 224), squeezenet: (32, 224), inception_v2: (32, 224), inception_v3: (75, 299), inception_resnet_v2: (75, 299)}
 
+TIMM = "timm:"  # before the name of a network of that package
 PARAMETER_LIMIT = 2_000_000_000
 SIDE_LIMIT, CHANNEL_LIMIT, CLASS_LIMIT = 65_536, 4_096, 1_000_000
 
@@ -169,7 +170,7 @@ def build(task: str, name: str, inputs: Inputs, space: LabelSpace, arguments: Ma
     than 2e9 parameters); of stored values ModelError MODEL-ARCH (unknown task or model) or MODEL-ARGS (all else).
     """
     skeleton(task, name, inputs, space, arguments, stored=stored)
-    builder = MODELS[task][name]
+    builder = find(task, name, stored=stored)
     return builder(inputs, space, **checked(builder, arguments))
 
 
@@ -208,10 +209,17 @@ def find(task: str, name: str, *, stored: bool = False) -> Builder:
     if task not in MODELS:
         got = f"task {task!r}: {nearest(task, MODELS)}"
         raise ModelError("MODEL-ARCH", got) if stored else UsageError("USE-OPTION", got)
+    if task == "classify" and name.startswith(TIMM):
+        return _timm(name.removeprefix(TIMM))
     if name not in MODELS[task]:
         got = f"model {name!r}: {nearest(name, MODELS[task], OTHER_NAMES)}"
         raise ModelError("MODEL-ARCH", got) if stored else UsageError("USE-OPTION", got)
     return MODELS[task][name]
+
+
+@cache
+def _timm(name: str) -> Builder:
+    return partial(timm_backbone, name=name)
 
 
 def check_sizes(inputs: Inputs, space: LabelSpace, *, least: int = 1) -> None:
@@ -263,6 +271,8 @@ def input_size(name: str, typical: tuple[int, int]) -> tuple[int, int]:
         return (28, 28) if typical == (28, 28) else (32, 32)
     if function in (resnet_cifar, plain_cifar):
         return (32, 32)
+    if function is timm_backbone:
+        return (min(224, max(32, short)),) * 2
     if function in PHOTOGRAPHS:
         least, usual = PHOTOGRAPHS[function]
         return (min(usual, max(least, short)),) * 2

@@ -44,10 +44,10 @@ def tree_of(names: Sequence[str], separator: str = "/") -> Tree:
         raise ValueError(f"{wrong[0]} is a class and also holds others; a class must be an end of the tree")
     paths = torch.zeros(len(names), len(place))
     for k, name in enumerate(names):
-        node = place[name]
-        while node >= 0:
-            paths[k, node] = 1.0
-            node = parent[node]
+        at = place[name]
+        while at >= 0:
+            paths[k, at] = 1.0
+            at = parent[at]
     return Tree(tuple(place), tuple(parent), tuple(place[name] for name in names), paths)
 
 
