@@ -79,7 +79,8 @@ class NanoDetect(Head[CellsOut, Boxes]):
     def forward(self, features: Features) -> CellsOut:
         valid = valid_extent(features.maps[0], features.sizes)
         found: list[tuple[Tensor, Tensor, Tensor]] = []
-        for i, (level, x) in enumerate(zip(self.levels, features.maps[-len(self.levels) :], strict=True)):
+        used = list(zip(self.levels, features.maps[-len(self.levels) :], strict=True))
+        for i, (level, x) in reversed(list(enumerate(used))):  # the finest last: it has objects at any input size, so it is not taken for a dead layer
             extent = None if valid is None else cells(valid, level.stride)
             stem = self.stems[i](x, extent)[0]
             logits = _rows(full(self.scores[i](self.class_ways[i](stem, extent)[0])))
@@ -90,7 +91,7 @@ class NanoDetect(Head[CellsOut, Boxes]):
                 logits = torch.where(inside(extent, *x.shape[-2:]).flatten(2).transpose(1, 2), logits, NOWHERE)
             own = torch.cat([middle, torch.full_like(middle[:, :1], level.stride)], 1)
             found.append((logits, boxes, own.expand(len(x), -1, -1)))
-        return CellsOut(*(torch.cat(parts, 1) for parts in zip(*found, strict=True)))
+        return CellsOut(*(torch.cat(parts, 1) for parts in zip(*reversed(found), strict=True)))
 
     def loss(self, out: CellsOut, targets: Sequence[Boxes]) -> dict[str, Tensor]:
         """{"class_loss", "box_loss"}; without any object the boxes' is 0 with a gradient of 0."""
