@@ -12,6 +12,7 @@ from saccade.core import LabelSpace, Record
 from saccade.data.columns import columns, longest
 from saccade.data.dataset import ImageDataset
 from saccade.data.world.worlds import gestures
+from saccade.inference.ribbons import evaluate_sequences
 from saccade.metrics.classification import Classification
 from saccade.metrics.sequences import SequenceTagging
 from saccade.models.table import MODELS
@@ -71,6 +72,7 @@ SEQUENCE: Task[TagSequence] = Task(
     size=column_size,
     mode="pad",
     recipes=RECIPES,
+    measure=evaluate_sequences,
 )
 
 SEQUENCE_LABEL: Task[Label] = Task(
