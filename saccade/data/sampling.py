@@ -38,6 +38,17 @@ def balanced_weights(counts: Sequence[int] | np.ndarray) -> tuple[float, ...]:
     return tuple(round(float(w), 6) for w in weights)
 
 
+def positive_weights(dataset: Dataset) -> tuple[float, ...]:
+    """What a missed yes of each label should cost so that yeses and noes count alike: noes over yeses of the head "labels"; 1 where only one of the two is known.
+
+    At most 100, for a label that hardly ever holds is not learnt by shouting.
+    """
+    truths = [t for i in range(len(dataset)) if (t := dataset.truth(i).get("labels")) is not None]
+    values = np.stack([t.values.numpy() for t in truths]) if truths else np.zeros((0, len(dataset.spaces["labels"])))
+    yes, no = (values == 1).sum(0), (values == 0).sum(0)
+    return tuple(round(min(100.0, float(n / y)), 6) if y and n else 1.0 for y, n in zip(yes, no, strict=True))
+
+
 def read_weights(text: str, space: LabelSpace) -> tuple[float, ...]:
     """The weights of a table `cat=2,dog=0.5`; classes that it leaves out have 1. Raises UsageError USE-VALUE or USE-OPTION.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from saccade.data.sampling import balanced_weights, class_counts, read_weights
+from saccade.data.sampling import balanced_weights, class_counts, positive_weights, read_weights
 from saccade.errors import UsageError, nearest
 from saccade.models.arguments import schema
 from saccade.models.table import find
@@ -99,6 +99,9 @@ def class_weights(options: TrainOptions, choose: Chooser, train: Any, task: str,
         return {}
     if "class_weights" not in schema(find(task, model)).model_fields:
         raise UsageError("USE-OPTION", f"{model} of the task {task} has no class weights", where="--class-weights", fix="leave it out")
+    if options.class_weights == "auto" and head == "labels":
+        choose.origins["network.class_weights"] = "user: auto, the noes over the yeses of each label in the training part"
+        return {"class_weights": positive_weights(train)}
     if options.class_weights == "auto":
         choose.origins["network.class_weights"] = "user: auto, one over each class's share of the training part"
         return {"class_weights": balanced_weights(class_counts(train, head))}

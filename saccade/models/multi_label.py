@@ -34,16 +34,16 @@ def shared(
     loss: Loss = "binary",
     gammas: Gammas = (0.0, 4.0),
     shift: Share = 0.05,
-    positive_weights: ClassWeights = None,
+    class_weights: ClassWeights = None,
 ) -> Model:
     """The default: one encoder, the compact residual network of classification, and a sigmoid for each label.
 
-    loss: binary cross entropy, in which `positive_weights` (a number a label) make up for labels that rarely hold; or the asymmetric loss of
+    loss: binary cross entropy, in which `class_weights` (what a missed yes of each label costs) make up for labels that rarely hold; or the asymmetric loss of
     Ridnik et al., "Asymmetric loss for multi-label classification", ICCV 2021, with its `gammas` (of yes, of no) and its `shift`
     (published: 86.6 % mean average precision on MS-COCO with TResNet-L at 448 px). Answers that are unknown cost nothing.
     """
     backbone = Small(inputs, widths=widths, blocks=blocks, norm=norm)
-    return _over(backbone, space, pool=pool, dropout=dropout, loss=loss, gammas=gammas, shift=shift, positive_weights=positive_weights)
+    return _over(backbone, space, pool=pool, dropout=dropout, loss=loss, gammas=gammas, shift=shift, positive_weights=class_weights)
 
 
 def residual(
@@ -57,11 +57,11 @@ def residual(
     loss: Loss = "binary",
     gammas: Gammas = (0.0, 4.0),
     shift: Share = 0.05,
-    positive_weights: ClassWeights = None,
+    class_weights: ClassWeights = None,
 ) -> Model:
     """A ResNet (He, Zhang, Ren, Sun, CVPR 2016) with a sigmoid for each label. The loss is as for `small`."""
     backbone = ResNet(inputs, depth=depth, width=width)
-    return _over(backbone, space, pool=pool, dropout=dropout, loss=loss, gammas=gammas, shift=shift, positive_weights=positive_weights)
+    return _over(backbone, space, pool=pool, dropout=dropout, loss=loss, gammas=gammas, shift=shift, positive_weights=class_weights)
 
 
 def mobile(
@@ -74,11 +74,11 @@ def mobile(
     loss: Loss = "binary",
     gammas: Gammas = (0.0, 4.0),
     shift: Share = 0.05,
-    positive_weights: ClassWeights = None,
+    class_weights: ClassWeights = None,
 ) -> Model:
     """MobileNetV2 (Sandler et al., CVPR 2018) with a sigmoid for each label. The loss is as for `small`."""
     backbone = MobileNetV2(inputs, width=width)
-    return _over(backbone, space, pool=pool, dropout=dropout, loss=loss, gammas=gammas, shift=shift, positive_weights=positive_weights)
+    return _over(backbone, space, pool=pool, dropout=dropout, loss=loss, gammas=gammas, shift=shift, positive_weights=class_weights)
 
 
 def independent(
@@ -93,7 +93,7 @@ def independent(
     loss: Loss = "binary",
     gammas: Gammas = (0.0, 4.0),
     shift: Share = 0.05,
-    positive_weights: ClassWeights = None,
+    class_weights: ClassWeights = None,
 ) -> Model:
     """A classifier of its own for each label, trained side by side: what `small` is compared with. K labels have K encoders and K times the weights.
 
@@ -102,7 +102,7 @@ def independent(
     if len(space) > MOST_ENCODERS:
         raise ValueError(f"{len(space)} labels would be as many networks, at most {MOST_ENCODERS} are made; use small, which shares one")
     backbone = Several(inputs, lambda: Small(inputs, widths=widths, blocks=blocks, norm=norm), len(space))
-    options: dict[str, Any] = {"loss": loss, "gammas": gammas, "shift": shift, "positive_weights": positive_weights}
+    options: dict[str, Any] = {"loss": loss, "gammas": gammas, "shift": shift, "positive_weights": class_weights}
     return Model(backbone, {"labels": Separate(backbone.levels[-1], len(space), pool=pool, reach=backbone.reach, dropout=dropout, **options)})
 
 

@@ -8,12 +8,14 @@ import torch
 from torch.nn import functional as F
 
 from saccade.core import Features, Inputs, LabelSpace, Level
+from saccade.data.sampling import positive_weights
 from saccade.errors import ModelError, UsageError
 from saccade.metrics.multi_label import MultiLabelScores, average_precision, best_threshold
 from saccade.models.table import build
 from saccade.nn.heads.multi_label import MultiLabel, MultiLabelOut, answers
 from saccade.ops.label_losses import asymmetric, binary
 from saccade.targets import Labels
+from tests.support.made_data import made
 
 pytestmark = pytest.mark.oracle
 SPACE = LabelSpace(("ant", "bee", "cat"))
@@ -125,7 +127,7 @@ def test_options_that_mean_nothing_are_refused(options, says):
 
 
 @pytest.mark.parametrize("name", ["small", "independent"])
-@pytest.mark.parametrize("arguments", [{}, {"loss": "asymmetric", "pool": "max"}, {"positive_weights": [1.0, 2.0, 3.0], "pool": "average"}])
+@pytest.mark.parametrize("arguments", [{}, {"loss": "asymmetric", "pool": "max"}, {"class_weights": [1.0, 2.0, 3.0], "pool": "average"}])
 def test_gradients_reach_every_weight_and_padding_changes_nothing(name, arguments):
     torch.manual_seed(0)
     model = build("multilabel", name, INPUTS, SPACE, {"widths": [4, 6], "blocks": [1, 1], **arguments}).double().eval()
@@ -184,6 +186,12 @@ def test_features_may_be_padded_maps():
     head = MultiLabel(Level(2, 1), 3, pool="average_max")
     features = Features([torch.zeros(1, 2, 2, 2)], torch.tensor([[2, 2]]))
     assert head(features).logits.shape == (1, 3)
+
+
+def test_weights_that_make_yeses_and_noes_count_alike():
+    records = truths([[1, 0, -1], [0, 0, -1], [0, 0, 1], [0, 0, -1]])
+    data = made([{"labels": t} for t in records], {"labels": SPACE})
+    assert positive_weights(data) == (3.0, 1.0, 1.0)
 
 
 # -- metric -----------------------------------------------------------------------------------------------------------
