@@ -328,7 +328,7 @@ class ending:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: Any) -> None:
+    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, _: Any) -> None:
         if problem is None:
             return
         status, code = "failed", 1
