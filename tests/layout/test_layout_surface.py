@@ -33,7 +33,7 @@ def test_each_name_is_a_documented_function(name):
 
 
 def test_a_misspelt_name_is_answered_with_the_likely_one():
-    with pytest.raises(AttributeError, match=r"saccade has no 'trian'; did you mean train\? The options are check, compare"):
+    with pytest.raises(AttributeError, match=r"saccade has no 'trian'; did you mean train\? The options are add_class, check"):
         _ = saccade.trian
 
 
