@@ -41,6 +41,8 @@ class Layer(NamedTuple):
 def last_layer(model: Model, head: str = "label") -> nn.Linear:
     """The linear layer that gives the scores of the classes. Raises UsageError USE-OPTION for a head that does not end in one."""
     found = getattr(model.heads[head], "output", None)
+    if head != "label":
+        raise UsageError("USE-OPTION", f"answers are {head}, and only a class for a whole image is fitted so", where="--fit", fix="train it by --fit loop")
     if not isinstance(found, nn.Linear) or found.out_features != getattr(model.heads[head], "classes", None):
         raise UsageError(
             "USE-OPTION",
