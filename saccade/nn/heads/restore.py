@@ -19,6 +19,8 @@ from saccade.ops.upsampling import sub_pixel_kernel
 from saccade.targets.image_target import ImageTarget
 
 Criterion = Literal["l1", "l2"]
+UNIT = 0.1
+"""Of what is added to a picture, in shares of its range: details and noise are small, and an adaptive optimiser's first steps are as large as any."""
 
 
 class ImageOut(NamedTuple):
@@ -117,7 +119,7 @@ class SubPixel(ImageHead):
         base = bicubic(picture, self.scale, extent)
         found = F.pixel_shuffle(self.output(features.maps[-1]), self.finer)[..., : base.shape[2], : base.shape[3]].to(base.dtype)
         if self.residual:
-            image = base + found
+            image = base + UNIT * found
         else:
             image = shifted(base, found + GREY) if self.planes == "luma" else found + 0.5
         return ImageOut(clear(image, None if extent is None else extent * self.scale))
@@ -156,5 +158,5 @@ class Srcnn(ImageHead):
         middle = GREY if self.planes == "luma" else 0.5
         seen = luma(base) if self.planes == "luma" else base
         found = self.layers(clear(seen - middle, finer), finer)[0].to(base.dtype)
-        image = shifted(base, seen + found) if self.planes == "luma" else seen + found
+        image = shifted(base, seen + UNIT * found) if self.planes == "luma" else seen + UNIT * found
         return ImageOut(clear(image, finer))
