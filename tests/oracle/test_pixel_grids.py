@@ -79,10 +79,6 @@ def test_gradients_on_a_grid_are_those_of_finite_differences():
     unary, right, down = (t.requires_grad_() for t in problem(2, 3, same=False, n=1, k=2))
     assert gradcheck(lambda *g: grid_belief_propagation(*g, rounds=2, tolerance=0.0).log_marginals, (unary, right, down))
     assert gradcheck(lambda *g: grid_mean_field(*g, rounds=2), (unary, right, down))
-    (slope,) = torch.autograd.grad(
-        grid_belief_propagation(*problem(1, 4)[:1], *(t.requires_grad_() for t in problem(1, 4)[1:])).log_z.sum(), right, allow_unused=True
-    )
-    assert slope is None
 
 
 def test_a_speck_is_smoothed_away_and_a_region_is_not():
@@ -132,7 +128,7 @@ def test_a_refiner_learns_behind_any_head(make):
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[-1] < losses[0] and all(p.grad is not None and p.grad.abs().sum() > 0 for p in learnt)
     answers = model.heads["map"].decode(out, [Meta(str(i), (16, 16), Geometry.identity((16, 16))) for i in range(2)])
     assert torch.allclose(answers[0].probabilities, out.logits[0].detach().exp(), atol=1e-5)
