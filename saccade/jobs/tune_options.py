@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from saccade.jobs.options import TrainOptions, checked_options
+from saccade.jobs.options import TrainOptions, check_tile, checked_options
 
 FIXED = frozenset(
     {"data", "task", "out", "name", "budget", "epochs", "resume", "split", "test", "val", "order", "folds", "group", "label", "format", "follow", "monitor"}
@@ -25,9 +25,15 @@ class TuneOptions(TrainOptions):
     method: Annotated[Literal["random", "halving", "optuna"], Field(description=METHODS)] = "random"
 
     @model_validator(mode="after")
-    def _searchable(self) -> TuneOptions:
+    def _together(self) -> TuneOptions:
+        """In place of the rules of `train`: folds here are of what is not the test part, so that both may be given."""
+        if not self.data:
+            raise ValueError("DATA is needed: a folder, a CSV or IDX files")
         if self.resume is not None or (self.epochs or "").startswith("+"):
             raise ValueError("a search is gone on with by the same command with the same --out")
+        if self.folds == 1:
+            raise ValueError("one fold is no cross-validation; give 2 or more")
+        check_tile(self.tile, self.tile_overlap)
         return self
 
 
