@@ -247,7 +247,7 @@ def learning(options: TrainOptions, choose: Chooser, batch: int, n: int, recipe:
         try:
             rate = float(given)
         except ValueError:
-            raise UsageError("USE-VALUE", f"{given}, expected a number such as 0.001, find or search", where="--lr") from None
+            raise UsageError("USE-VALUE", f"{given}, expected a number such as 0.001, search or find", where="--lr") from None
     steps = max(1, n // batch)
     return Settings(
         epochs=1,
