@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from saccade.errors import ModelError, UsageError, unknown_name
+from saccade.ops.principal import moments
 
 Kind = Literal["zca", "pca"]
 LARGEST = 4096  # values a row: the matrix has the square of it, 134 MB while it is fitted
@@ -53,14 +54,17 @@ class Whitener:
         if n < 2 or epsilon < 0 or not (components is None or 1 <= components <= d):
             got = f"{n} rows, epsilon {epsilon}, {components} components"
             raise UsageError("USE-VALUE", f"whitening from {got}; expected 2 rows or more, 0 or more, and 1 to {d}", where="--whiten")
-        mean = rows.mean(0, dtype=np.float64)
-        centred = rows.astype(np.float64) - mean
-        variances, axes = np.linalg.eigh(centred.T @ centred / (n - 1))
-        kept = np.argsort(variances, kind="stable")[::-1][: components or d]
-        spread = np.sqrt(np.clip(variances[kept], 0, None) + epsilon)
+        found = moments([rows.astype(np.float64)])
+        variances, axes = found.axes()
+        return cls.along(found.mean, variances[: components or d], axes[: components or d], kind=kind, epsilon=epsilon)
+
+    @classmethod
+    def along(cls, mean: np.ndarray, variances: np.ndarray, axes: np.ndarray, *, kind: Kind = "zca", epsilon: float = EPSILON) -> Self:
+        """From variances (k,) along principal axes (k, d) that are known."""
+        spread = np.sqrt(variances + epsilon)
         scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 1e-12)  # a direction without any variance stays at zero
-        white = scale[:, None] * axes[:, kept].T
-        return cls(mean, axes[:, kept] @ white if kind == "zca" else white, kind)
+        white = scale[:, None] * axes
+        return cls(mean, axes.T @ white if kind == "zca" else white, kind)
 
     def transform(self, rows: np.ndarray) -> np.ndarray:
         """(n, d) -> (n, k) float64."""
