@@ -15,6 +15,7 @@ from torch import Tensor
 from saccade.core import Batch, Features, Inputs, LabelSpace, Level, Meta, Model
 from saccade.models.detect import nano, yolo
 from saccade.models.localize import localizer
+from saccade.nn.heads.boxes import Choice, chosen, padded_truths
 from saccade.nn.heads.localize import Localize, LocalizeOut
 from saccade.nn.heads.nano_detect import CellsOut, NanoDetect
 from saccade.nn.heads.yolo import GridOut, Yolo
@@ -333,3 +334,32 @@ def test_aggregated_maps_have_their_declared_levels() -> None:
     features: Features = model.backbone(torch.rand(1, 3, 72, 104), torch.tensor([[72, 104]]))
     for level, found in zip(model.backbone.levels, features.maps, strict=True):
         assert found.shape[1:] == (level.channels, -(-72 // level.stride), -(-104 // level.stride))
+
+
+def test_answers_are_those_of_suppression_class_by_class() -> None:
+    generator = torch.Generator().manual_seed(11)
+    corner = torch.rand(1, 300, 2, generator=generator) * 60
+    boxes = torch.cat([corner, corner + 3 + 20 * torch.rand(1, 300, 2, generator=generator)], 2)
+    scores = torch.rand(1, 300, 3, generator=generator)
+    meta = [Meta("0", (96, 192), Geometry.resize((96, 192), (96, 96)))]
+    found = chosen(scores, boxes, meta, Choice(threshold=0.3, overlap=0.5, considered=400, limit=60))[0]
+    pairs = sorted(((float(scores[0, a, k]), a, k) for a in range(300) for k in range(3) if scores[0, a, k] > 0.3), reverse=True)[:400]
+    kept: list[tuple[float, int, int]] = []
+    for score, a, k in pairs:
+        if all(k != other or float(overlap(boxes[0, a], boxes[0, b])) <= 0.5 for _, b, other in kept):
+            kept.append((score, a, k))
+    kept = kept[:60]
+    assert found.scores is not None and found.scores.tolist() == pytest.approx([score for score, _, _ in kept])
+    assert found.classes.tolist() == [k for _, _, k in kept]
+    wide = boxes[0, [a for _, a, _ in kept]] * torch.tensor([2.0, 1, 2, 1])
+    assert torch.allclose(found.xyxy, wide.clamp_max(torch.tensor([192.0, 96, 192, 96])), atol=1e-3)
+
+
+def test_truths_of_a_batch_in_one_table() -> None:
+    crowd = truth((0, 0, 5, 5, 1), (1, 1, 9, 9, 2), crowd=torch.tensor([True, False]))
+    table, ids, counted = padded_truths([crowd, truth(), truth((2, 2, 4, 4, -1))], torch.device("cpu"), 3)
+    assert table.shape == (3, 2, 4) and counted.tolist() == [[False, True], [False, False], [False, False]]
+    assert ids[0, 1] == 2 and ids.min() >= 0
+    assert padded_truths([truth(), truth()], torch.device("cpu"), 3)[0].shape == (2, 0, 4)
+    with pytest.raises(ValueError, match="class ids must be"):
+        padded_truths([truth((0, 0, 1, 1, 3))], torch.device("cpu"), 3)

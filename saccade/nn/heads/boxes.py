@@ -53,7 +53,15 @@ def chosen(scores: Tensor, boxes: Tensor, meta: Sequence[Meta], choice: Choice) 
         if len(places) > choice.considered:
             places = places[flat[places].topk(choice.considered).indices]
         cell, ids = torch.div(places, scores.shape[2], rounding_mode="floor"), places % scores.shape[2]
-        rows = nms(own_boxes[cell], flat[places], choice.overlap, ids, limit=choice.limit)
-        answers = Boxes(own_boxes[cell[rows]].cpu(), ids[rows].cpu(), flat[places[rows]].cpu())
+        corners, values = own_boxes[cell], flat[places]
+        rows = nms(_apart(corners, ids), values, choice.overlap, limit=choice.limit)
+        answers = Boxes(corners[rows].cpu(), ids[rows].cpu(), values[rows].cpu())
         found.append(answers.warp(where.geometry.inverse(where.size)))
     return found
+
+
+def _apart(corners: Tensor, ids: Tensor) -> Tensor:
+    """(n, 4) float64: the boxes with every class in a place of its own, so that one suppression serves all of them."""
+    wide = corners.double()
+    span = (wide.max() - wide.min() + 1) if len(wide) else wide.new_ones(())
+    return wide + (ids * span)[:, None]
