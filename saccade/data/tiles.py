@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -23,8 +23,10 @@ from saccade.core import Dataset, LabelSpace, Record, Stored
 from saccade.data.visible import boxes_of, seen
 from saccade.errors import UsageError, unknown_name
 from saccade.ops.geometry import Geometry
+from saccade.targets.gathered_map import GatheredMap
 from saccade.targets.image_target import ImageTarget
 from saccade.targets.rows import KEPT
+from saccade.targets.segmentation_map import SegmentationMap
 
 KEPT_BYTES = 256_000_000  # decoded whole images and masks that are kept for their next windows
 SIDES = 16, 8192  # pixels of a side of the windows that an option or a model file may ask for
@@ -151,6 +153,35 @@ def merged(parts: Sequence[Any], image: tuple[int, int], tiling: Tiling) -> Any:
         return None
     owned = [_owned(part, window, core) for part, window, core in zip(parts, windows, tiling.cores(image), strict=True)]
     return type(parts[0]).merge(owned, [window.placement(image) for window in windows])
+
+
+class Joining:
+    """The answers of an image's windows, in order, on their way to one answer; maps are joined as they come (see `targets.gathered_map`).
+
+    image: (h, w), None where the image is answered at once.
+    """
+
+    def __init__(self, image: tuple[int, int] | None, tiling: Tiling | None) -> None:
+        self.image, self.tiling, self.parts = image, tiling, list[Any]()
+        self.windows = deque(tiling.windows(image)) if image is not None and tiling is not None else deque[Window]()
+        self.map: GatheredMap | None = None
+
+    def add(self, part: Any) -> None:
+        """The answer of the next window; None when it has none."""
+        if self.image is None or not isinstance(part, SegmentationMap) or part.probabilities is None or self.parts:
+            self.parts.append(part)
+            return
+        window = self.windows.popleft()
+        self.map = self.map or GatheredMap(self.image)
+        self.map.add(part, window.y, window.x)
+
+    def finish(self) -> Any:
+        """The answer of the image."""
+        if self.map is not None and not self.parts and not self.windows:
+            return self.map.finish()
+        if self.image is None or self.tiling is None or len(self.parts) == 1:
+            return self.parts[0]
+        return merged(self.parts, self.image, self.tiling)
 
 
 def _owned(part: Any, window: Window, core: np.ndarray) -> Any:

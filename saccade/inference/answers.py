@@ -18,6 +18,7 @@ from saccade.targets import Boxes, ImageTarget, Instances, Keypoints, Label, Lab
 Row = dict[str, Any]
 DIGITS = 6  # of a probability
 PIXEL_DIGITS = 2  # of a coordinate
+LARGEST_LISTED = 1 << 25  # pixels of a map whose objects are listed
 SPOT = 5  # pixels from which on a connected spot of a map is an object
 
 
@@ -77,11 +78,16 @@ def keypoints_row(keypoints: Keypoints, space: LabelSpace) -> Row:
 def map_row(found: SegmentationMap, space: LabelSpace) -> Row:
     """{"size": [h, w], "shares": {name: share of the pixels}, "counts": {name: objects}, "objects": [...]}; the map itself is a file.
 
-    Objects are the connected pixels of each class but the background, of `SPOT` pixels, pulled apart where the network has learnt to, each as
-    {"class", "box", "area", "length", "width", "perimeter", "x", "y"}: measures in pixels (see `ops.components.Measured`), x and y of its centre.
+    Maps of more than `LARGEST_LISTED` pixels have no counts and no objects. Objects are the connected pixels of each class but the background, of
+    `SPOT` pixels, pulled apart where the network has learnt to, each as {"class", "box", "area", "length", "width", "perimeter", "x", "y"}:
+    measures in pixels (see `ops.components.Measured`), x and y of its centre.
     """
     ids = found.ids.cpu().numpy()
-    shares = np.bincount(ids.ravel(), minlength=len(space))[: len(space)] / max(1, ids.size)
+    blocks = [np.bincount(ids[top : top + 256].ravel(), minlength=256) for top in range(0, len(ids), 256)]  # counting makes wide numbers of bytes
+    shares = np.sum(blocks, 0)[: len(space)] / max(1, ids.size) if blocks else np.zeros(len(space))
+    told = {name: round(float(share), DIGITS) for name, share in zip(space.names, shares, strict=True)}
+    if ids.size > LARGEST_LISTED:
+        return {"size": list(ids.shape), "shares": told}
     numbers = found.numbered(space.background, least=SPOT)
     sizes, objects = measured(numbers), list[Row]()
     first = np.zeros(len(sizes.area) + 1, np.uint8)
@@ -91,7 +97,6 @@ def map_row(found: SegmentationMap, space: LabelSpace) -> Row:
         row |= {name: round(float(getattr(sizes, name)[i]), PIXEL_DIGITS) for name in ("length", "width", "perimeter")}
         objects.append(row | {name: round(float(v), PIXEL_DIGITS) for name, v in zip("xy", sizes.centre[i], strict=True)})
     counts = {name: sum(row["class"] == name for row in objects) for k, name in enumerate(space.names) if k != space.background}
-    told = {name: round(float(share), DIGITS) for name, share in zip(space.names, shares, strict=True)}
     return {"size": list(ids.shape), "shares": told, "counts": counts, "objects": objects}
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -24,7 +24,7 @@ from saccade.bundle import Bundle
 from saccade.core import Geometry, Meta, Model
 from saccade.data.image import MAX_PIXELS, Picture, header, read_image
 from saccade.data.preprocess import Preprocess
-from saccade.data.tiles import KEPT_BYTES, Kept, Window, merged
+from saccade.data.tiles import KEPT_BYTES, Joining, Kept, Window
 from saccade.errors import DataError, ModelError, UsageError
 from saccade.inference.device import Mode, inference_mode_for, trained_precision
 from saccade.inference.fold import ready
@@ -124,12 +124,6 @@ class Predictor:
         with torch.inference_mode(), self.mode.autocast():
             return self.model.predict(inputs.to(self.mode.device), sizes, meta)[self.head]
 
-    def whole(self, parts: Sequence[Any], part: Part) -> Any:
-        """The answer of an input from those of its rows, the last of which is `part`."""
-        if part.whole is None or self.preprocess.tiling is None or len(parts) == 1:
-            return parts[0]
-        return merged(parts, part.whole, self.preprocess.tiling)
-
 
 def _preprocess(bundle: Bundle) -> Preprocess:
     """The card's preprocessing, with every value in its range."""
@@ -164,7 +158,7 @@ class _Work:
 class _Begun:
     """The answers of the rows so far of the input that is under way, and the first reason why it can have none."""
 
-    answers: list[Any] = field(default_factory=list)
+    answers: Joining | None = None
     error: DataError | None = None
 
 
@@ -217,11 +211,14 @@ def _finish(predictor: Predictor, work: _Work, begun: _Begun) -> Iterator[list[R
     found: list[tuple[Input, Any, DataError | None]] = []
     for row in work.rows:
         part = work.parts[row]
-        begun.answers.append(answers[row])
+        begun.answers = begun.answers or Joining(part.whole, predictor.preprocess.tiling)
         begun.error = begun.error or errors.get(row)
+        if begun.error is None:
+            begun.answers.add(answers[row])
+        answers[row] = None  # a map may be large
         if part.last:
-            found.append((part.item, None if begun.error else predictor.whole(begun.answers, part), begun.error))
-            begun.answers, begun.error = [], None
+            found.append((part.item, None if begun.error else begun.answers.finish(), begun.error))
+            begun.answers, begun.error = None, None
     finished = iter(predictor.postprocess.apply([answer for _, answer, _ in found if answer is not None], predictor.space))
     if found:
         yield [Result(item, None if answer is None else next(finished), error) for item, answer, error in found]

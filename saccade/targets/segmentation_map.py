@@ -118,7 +118,7 @@ class SegmentationMap:
             if with_edges and part.edges is not None:
                 layers = torch.cat([layers, part.edges[None].float()])
             if len(listed) > 1:
-                layers = layers * _ramp(part.size)
+                layers = layers * ramp(part.size)
             at = _offset(g)
             if at is None:
                 placed = torch.from_numpy(planes(layers, g, 0.0))
@@ -148,7 +148,7 @@ def outlined(numbers: np.ndarray) -> np.ndarray:
     return found
 
 
-def _ramp(size: tuple[int, int]) -> Tensor:
+def ramp(size: tuple[int, int]) -> Tensor:
     """(h, w): the weight of a part's pixels in a mean of parts, rising evenly from the border to 1 at `RAMP` pixels from it."""
     lines = [torch.minimum(torch.arange(1, side + 1), torch.arange(side, 0, -1)).clamp_max(RAMP) / RAMP for side in size]
     return torch.outer(lines[0], lines[1])
