@@ -125,6 +125,8 @@ def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
     given = source_of(options, task)
     model = choose("model", given.model or next(iter(task.models)), given.why)
     recipe = given.recipe(task.recipe(model), model)
+    if task.suggests is not None:
+        recipe = replace(recipe, arguments={**task.suggests(prepared.dataset, model), **recipe.arguments})
     tile = choose("tile", task.tile, "pictures are answered pixel for pixel, by windows" if task.tile else "")
     tiling = square(tile, choose("tile_overlap", None, "a quarter of the window" if tile else ""))
     train = windowed(prepared.part("train"), tiling)

@@ -96,7 +96,7 @@ def with_task(dataset: ImageDataset, task: Task[Any]) -> ImageDataset:
     """The data set with the truths that a task learns from alone; of a task that needs none, without any. Raises DataError DATA-TASK."""
     if task.degrade is not None:
         return dataset.with_records([replace(record, targets={}) for record in dataset.records], spaces={})
-    return with_head(dataset, task.head)
+    return with_head(dataset if task.adapt is None else task.adapt(dataset), task.head)
 
 
 def with_head(dataset: ImageDataset, head: str) -> ImageDataset:
