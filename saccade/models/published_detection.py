@@ -42,8 +42,8 @@ def _two_stage(family: str, head: str) -> dict[str, str]:
 def _retina() -> dict[str, str]:
     found = {"head.classification_head.cls_logits": "heads.boxes.scores.output", "head.regression_head.bbox_reg": "heads.boxes.deltas.output"}
     for i in range(4):
-        found[f"head.classification_head.conv.{i}.0"] = f"heads.boxes.scores.layers.{i}"
-        found[f"head.regression_head.conv.{i}.0"] = f"heads.boxes.deltas.layers.{i}"
+        found[f"head.classification_head.conv.{i}.0"] = f"heads.boxes.scores.layers.{i}.conv"
+        found[f"head.regression_head.conv.{i}.0"] = f"heads.boxes.deltas.layers.{i}.conv"
     return found
 
 

@@ -36,14 +36,19 @@ def pyramid_align(
     *,
     scales: Sequence[float],
     levels: Tensor | None = None,
+    extents: Tensor | None = None,
     sampling: int = 0,
     aligned: bool = True,
 ) -> Tensor:
-    """`roi_align` from several maps (N, C, H_i, W_i), each region from the one that `levels` (k,) int64 says: the first when None."""
+    """`roi_align` from several maps (N, C, H_i, W_i), each region from the one that `levels` (k,) int64 says: the first when None.
+
+    extents: (maps, N, 2) valid h, w of each image's maps, where a map ends for its regions; None: where it is stored to.
+    """
     device = maps[0].device
     table, first, sizes = _cells(maps)
     level = torch.zeros(len(regions), dtype=torch.int64, device=device) if levels is None else levels
     size = sizes[level]
+    ends = size if extents is None else extents[level, regions[:, 0].long()].clamp_min(1)
     scaled = regions[:, 1:].to(table.dtype) * torch.tensor(scales, dtype=table.dtype, device=device)[level][:, None] - 0.5 * aligned
     sides = scaled[:, 2:] - scaled[:, :2]
     if not aligned:
@@ -56,8 +61,8 @@ def pyramid_align(
     found = []
     parts = _parts(counts, output)
     for rows in parts:
-        down = _samples(scaled[rows, 1], sides[rows, 1], output[0], size[rows, 0], counts[rows, 0])
-        along = _samples(scaled[rows, 0], sides[rows, 0], output[1], size[rows, 1], counts[rows, 1])
+        down = _samples(scaled[rows, 1], sides[rows, 1], output[0], ends[rows, 0], counts[rows, 0])
+        along = _samples(scaled[rows, 0], sides[rows, 0], output[1], ends[rows, 1], counts[rows, 1])
         found.append(_summed(table, base[rows], size[rows, 1], down, along, output))
     if not parts:
         return table.new_zeros(0, table.shape[1], *output)

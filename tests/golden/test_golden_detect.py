@@ -120,7 +120,7 @@ def test_two_stages_are_torchvisions(name):
         assert len(proposals[0]) == numbers["proposals"]["count"]
         close(proposals[0], numbers["proposals"]["head"])
         boxes = [torch.tensor(numbers["roi"]["boxes"])]
-        close(head.pooler(out.maps, boxes, (7, 7)), numbers["roi"]["pooled"])
+        close(head.pooler(out.maps, boxes, (7, 7), out.sizes), numbers["roi"]["pooled"])
         logits, deltas = head.answers(out, boxes)
         close(logits, numbers["roi"]["class_logits"])
         close(deltas.flatten(1), numbers["roi"]["box_deltas"])

@@ -42,7 +42,7 @@ class KeypointRCNN(TwoStage[Keypoints]):
 
     def point_logits(self, out: TwoStageOut, boxes: Sequence[Tensor]) -> Tensor:
         """(k, points, 56, 56) of all boxes of all images."""
-        found: Tensor = self.points(self.pooler(out.maps, boxes, (14, 14)))
+        found: Tensor = self.points(self.pooler(out.maps, boxes, (14, 14), out.sizes))
         return found
 
     def further_losses(self, out: TwoStageOut, targets: Sequence[Any], samples: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:

@@ -48,7 +48,7 @@ class MaskRCNN(TwoStage[Instances]):
 
     def mask_logits(self, out: TwoStageOut, boxes: Sequence[Tensor]) -> Tensor:
         """(k, K + 1, 28, 28) of all boxes of all images."""
-        found: Tensor = self.masks(self.pooler(out.maps, boxes, (14, 14)))
+        found: Tensor = self.masks(self.pooler(out.maps, boxes, (14, 14), out.sizes))
         return found
 
     def further_losses(self, out: TwoStageOut, targets: Sequence[Any], samples: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from saccade.core import Features, Head, Level, Meta
-from saccade.nn.blocks import Norm, make_norm
+from saccade.nn.blocks import ConvNorm, Flow, Norm
 from saccade.nn.heads.anchored import AnchorGrid, by_cell, in_source, matched, truth_of
 from saccade.nn.heads.classify import full
 from saccade.ops.anchors import around_data
@@ -19,6 +18,7 @@ from saccade.ops.box_coders import DeltaCoder
 from saccade.ops.focal import focal_loss
 from saccade.ops.iou import box_loss
 from saccade.ops.matching import Matcher
+from saccade.ops.padding import cells, valid_extent
 from saccade.ops.proposals import Answerer
 from saccade.targets import Boxes
 
@@ -40,18 +40,16 @@ class Tower(nn.Module):
 
     def __init__(self, channels: int, outputs: int, *, layers: int, norm: Norm) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1, bias=norm == "none") for _ in range(layers))
-        self.norms = nn.ModuleList(make_norm(norm, channels) for _ in range(layers))
+        self.layers = Flow(*(ConvNorm(channels, channels, norm=norm) for _ in range(layers)))
         self.output = nn.Conv2d(channels, outputs, 3, padding=1)
-        for part in (*self.layers, self.output):
-            nn.init.normal_(part.weight, std=0.01 if norm == "none" or part is self.output else math.sqrt(2 / (9 * channels)))  # type: ignore[arg-type]
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)  # type: ignore[arg-type]
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d):
+                nn.init.normal_(part.weight, std=0.01 if norm == "none" or part is self.output else math.sqrt(2 / (9 * channels)))
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        for layer, norm in zip(self.layers, self.norms, strict=True):
-            x = F.relu(norm(layer(x)))
-        y: Tensor = self.output(x)
+    def forward(self, x: Tensor, extent: Tensor | None) -> Tensor:
+        y: Tensor = self.output(self.layers(x, extent)[0])
         return y
 
 
@@ -87,8 +85,11 @@ class Retina(Head[RetinaOut, Boxes]):
 
     def forward(self, features: Features) -> RetinaOut:
         maps = features.maps[-self.level_count :]
-        logits = [by_cell(full(self.scores(x)), self.grid.count) for x in maps]
-        return RetinaOut(logits, [by_cell(full(self.deltas(x)), self.grid.count) for x in maps], [x[:, :1] for x in maps], features.sizes)
+        valid = valid_extent(features.maps[0], features.sizes)
+        extents = [None if valid is None else cells(valid, stride) for stride in self.grid.strides]
+        logits = [by_cell(full(self.scores(x, extent)), self.grid.count) for x, extent in zip(maps, extents, strict=True)]
+        deltas = [by_cell(full(self.deltas(x, extent)), self.grid.count) for x, extent in zip(maps, extents, strict=True)]
+        return RetinaOut(logits, deltas, [x[:, :1] for x in maps], features.sizes)
 
     def loss(self, out: RetinaOut, targets: Sequence[Boxes]) -> dict[str, Tensor]:
         """{"class", "box"}; without any object the boxes' is 0 with a gradient of 0."""
@@ -117,7 +118,9 @@ class Retina(Head[RetinaOut, Boxes]):
         """Of each map the best (anchor, class) pairs, suppressed class by class; boxes of the whole image in its pixels, best first, on the CPU."""
         anchors, answers = self.grid(out.maps), []
         for i, (size, where) in enumerate(zip(out.sizes, meta, strict=True)):
-            scores = [torch.where(around_data(cells, size)[:, None], torch.sigmoid(own[i]), 0.0) for own, cells in zip(out.logits, anchors, strict=True)]
-            boxes = [self.coder.decode(cells, own[i]) for own, cells in zip(out.deltas, anchors, strict=True)]
+            scores, boxes = [], []
+            for logits, deltas, own in zip(out.logits, out.deltas, anchors, strict=True):
+                scores.append(torch.where(around_data(own, size)[:, None], torch.sigmoid(logits[i]), 0.0))
+                boxes.append(self.coder.decode(own, deltas[i]))
             answers.append(in_source(self.answerer(scores, boxes, size)[0], where))
         return answers

@@ -16,6 +16,7 @@ from saccade.nn.heads.rpn import RegionProposals, Regions
 from saccade.ops.box_coders import DeltaCoder
 from saccade.ops.focal import smooth_l1
 from saccade.ops.matching import Matcher, Matching, Sampler, seeded
+from saccade.ops.padding import cells
 from saccade.ops.proposals import Answerer, Chosen
 from saccade.ops.roi import Size, level_of, numbered, pyramid_align, roi_pool
 from saccade.targets import Boxes
@@ -43,15 +44,17 @@ class Pooler(NamedTuple):
     kind: str = "align"
     aligned: bool = True
 
-    def __call__(self, maps: Sequence[Tensor], boxes: Sequence[Tensor], output: Size) -> Tensor:
-        """Boxes (k_i, 4) of each image -> (sum k_i, C, *output)."""
+    def __call__(self, maps: Sequence[Tensor], boxes: Sequence[Tensor], output: Size, sizes: Tensor) -> Tensor:
+        """Boxes (k_i, 4) of each image, whose valid sizes (N, 2) are where its maps end -> (sum k_i, C, *output)."""
         regions = numbered(boxes).to(maps[0].device)
         if self.kind == "pool":
             return roi_pool(maps[0], regions, output, scale=1 / self.strides[0])
         used = maps[: len(self.strides)]
         lowest, highest = self.strides[0].bit_length() - 1, self.strides[-1].bit_length() - 1
         levels = level_of(regions[:, 1:], lowest=lowest, highest=highest)
-        return pyramid_align(used, regions, output, scales=[1 / s for s in self.strides], levels=levels, sampling=2, aligned=self.aligned)
+        extents = torch.stack([torch.minimum(cells(sizes, s), sizes.new_tensor(x.shape[-2:])) for s, x in zip(self.strides, used, strict=True)])
+        scales = [1 / s for s in self.strides]
+        return pyramid_align(used, regions, output, scales=scales, levels=levels, extents=extents, sampling=2, aligned=self.aligned)
 
 
 class DenseTrunk(nn.Module):
@@ -134,7 +137,7 @@ class TwoStage(Head[TwoStageOut, T], Generic[T]):
 
     def answers(self, out: TwoStageOut, boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Logits (k, K + 1), the first that of background, and deltas (k, K + 1, 4) of all regions of all images."""
-        hidden = self.trunk(self.pooler(out.maps, boxes, self.grid))
+        hidden = self.trunk(self.pooler(out.maps, boxes, self.grid, out.sizes))
         return full(self.scores(hidden)), full(self.deltas(hidden)).view(len(hidden), -1, 4)
 
     def loss(self, out: TwoStageOut, targets: Sequence[T]) -> dict[str, Tensor]:
