@@ -65,7 +65,9 @@ def _unet(inputs: Inputs, *, backbone: UNetBackbone, widths: Widths, width: floa
     """A U-Net and the place of its map of a stride. Raises ValueError where it has none."""
     body: Staged = UNetEncoder(inputs, widths=widths, norm=norm) if backbone == "plain" else BACKBONES[backbone](inputs, width)
     options: dict[str, Any] = {"reach": body.reach, "norm": norm}
-    chain = Chain(body, UNetDecoder(body.levels, full=stride == 1, **options))
+    if stride > body.levels[-1].stride // 2:
+        raise ValueError(f"stride must be below that of the coarsest map, {body.levels[-1].stride}, got {stride}")
+    chain = Chain(body, UNetDecoder(body.levels, full=stride == 1, finest=stride, **options))
     strides = [level.stride for level in chain.levels]
     if stride not in strides[1:]:
         raise ValueError(f"stride must be one of the network's, {sorted(set(strides[1:]))}, got {stride}")

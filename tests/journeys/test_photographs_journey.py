@@ -59,7 +59,7 @@ def test_a_plain_folder_of_photographs_is_learnt_from(upscaled):
     assert found["psnr_gain"]["value"] == pytest.approx(found["psnr"]["value"] - found["psnr_unchanged"]["value"])
     assert found["psnr"]["value"] > 20  # it begins at bicubic interpolation, and has made a step or two
     page = (upscaled.path / "report.html").read_text()
-    assert "PSNR" in page and "picture, truth, answer" in page
+    assert "Beside bicubic interpolation" in page and "dB above bicubic interpolation" in page and "picture, truth, answer" in page
     sheet = cv2.imread(str(next((upscaled.path / "eval" / "pictures").glob("worst_*.jpg"))))
     assert sheet.shape[1] > 3 * 36  # three pictures side by side, each of the answer's size
     card = bundle.read_card(upscaled.path / "model.saccade")
@@ -129,6 +129,10 @@ def test_dots_in_a_table_are_counted(tmp_path):
     result = train(tmp_path, tmp_path / "run", "count", "widths=[4,8]", label="points:x,y,class", augment="none", tile=64)
     found = metrics(result.path)
     assert {"mae", "rmse", "mae_share", "bias", "game1"} <= set(found) and found["mae"]["n"] == 4
+    with open(result.path / "plots" / "counts.csv", newline="") as stream:
+        drawn = list(csv.DictReader(stream))
+    errors = [abs(float(row["true"]) - float(row["answered"])) for row in drawn]
+    assert np.mean(errors) == pytest.approx(found["mae"]["value"]) and "Counted worst" in (result.path / "report.html").read_text()
     run_predict(result.path, [tmp_path / "03.png"], PredictOptions(), out=tmp_path / "answers")
     (row,) = [json.loads(line) for line in (tmp_path / "answers" / "predictions.jsonl").read_text().splitlines()]
     assert row["status"] == "ok" and row["count"] == len(row["points"]) == row["counts"]["disc"]

@@ -53,7 +53,7 @@ class UNetDecoder(Neck):
 
     levels: the backbone's; of maps of the same stride the last one is used. reach: 1, or what the backbone's last map has, its stride (see
     `ops.padding.cells`). widths: channels of the answers, fine to coarse; without, those of the backbone's own maps. full: where the finest
-    map is coarser than the input, one more step with the input itself. Deviations: see `nn.backbones.unet`.
+    map is coarser than the input, one more step with the input itself. finest: stride at which the path ends. Deviations: see `nn.backbones.unet`.
     """
 
     def __init__(
@@ -65,12 +65,13 @@ class UNetDecoder(Neck):
         norm: Norm = "batch",
         upsampling: Up = "bilinear",
         full: bool = False,
+        finest: int = 1,
     ) -> None:
         super().__init__()
         places = {level.stride: place for place, level in enumerate(levels) if place}
         if full and 1 not in places:
             places[1] = 0
-        strides = sorted(places)
+        strides = sorted(stride for stride in places if stride >= finest)
         if any(b % a for a, b in pairwise(strides)) or len(strides) < 2:
             raise ValueError(f"a U-Net needs maps of two strides at least, each a multiple of the one before, got {strides}")
         self.reach = checked_reach(reach, levels)
