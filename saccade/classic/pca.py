@@ -70,8 +70,7 @@ class PCA:
             return self._few(rows)
         if d <= WIDEST and not (n < d and n <= PART):
             found = moments(_parts(rows))
-            variances, axes = found.axes()
-            return self._keep(found.mean, variances[: min(n, d)], axes[: min(n, d)], float(variances.sum()))
+            return self._keep(found.mean, *found.axes(self._wanted(n, d)), found.variance)
         if d > WIDEST and n > PART:
             raise ValueError(f"exact axes of {n} rows with {d} values need too much memory; use method randomised or incremental")
         mean = rows.mean(0, dtype=np.float64)
@@ -95,10 +94,12 @@ class PCA:
             raise ValueError(f"exact axes of a stream of {rows.shape[1]} values a row, at most {WIDEST}; use method incremental")
         self._moments = (Moments(rows.shape[1]) if self._moments is None else self._moments).add(rows)
         if self._moments.count >= 2:
-            variances, axes = self._moments.axes()
-            most = min(self._moments.count, rows.shape[1])
-            self._keep(self._moments.mean.copy(), variances[:most], axes[:most], float(variances.sum()))
+            wanted = self._wanted(self._moments.count, rows.shape[1])
+            self._keep(self._moments.mean.copy(), *self._moments.axes(wanted), self._moments.variance)
         return self
+
+    def _wanted(self, n: int, d: int) -> int:
+        return min(n, d, self.components) if isinstance(self.components, int) else min(n, d)
 
     def _few(self, rows: Array) -> Self:
         from sklearn.decomposition import PCA as Randomised

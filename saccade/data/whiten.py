@@ -55,8 +55,7 @@ class Whitener:
             got = f"{n} rows, epsilon {epsilon}, {components} components"
             raise UsageError("USE-VALUE", f"whitening from {got}; expected 2 rows or more, 0 or more, and 1 to {d}", where="--whiten")
         found = moments([rows.astype(np.float64)])
-        variances, axes = found.axes()
-        return cls.along(found.mean, variances[: components or d], axes[: components or d], kind=kind, epsilon=epsilon)
+        return cls.along(found.mean, *found.axes(components), kind=kind, epsilon=epsilon)
 
     @classmethod
     def along(cls, mean: np.ndarray, variances: np.ndarray, axes: np.ndarray, *, kind: Kind = "zca", epsilon: float = EPSILON) -> Self:
