@@ -49,11 +49,12 @@ def run_demo(
 
 def demos() -> dict[str, Demo]:
     """Every task that can be shown, in the tasks' order."""
+    from saccade.models.table import UNNAMED
     from saccade.tasks import TASKS
 
     found: dict[str, Demo] = {"classify": OWN["classify"]}
     for name, task in TASKS.items():
-        shown = OWN.get(name) or (PHOTOGRAPHS if task.degrade is not None else BY_HEAD.get(task.head))
+        shown = OWN.get(name) or (PHOTOGRAPHS if task.degrade is not None or name in UNNAMED else BY_HEAD.get(task.head))
         if shown is not None:
             found[name] = shown
     return found
