@@ -5,8 +5,8 @@ Data        500 photographs of hand signs at 24x24 to learn from, mirrored at ra
             for boxes, 200 made pictures of 1 to 8 objects and three detectors whose corners, scores, misses and false alarms are drawn at random
 Expected    error of the mean of five, of their vote and of the geometric mean: each below 0.97 of the best member's; mean of two views (mirrored) of one
             net: at most its own; mAP of weighted box fusion over that of the best detector: at least 1.03
-Measured    0.819 (mean), 0.773 (geometric), 0.854 (vote): errors of the members 31.2 to 43.2 %, together 24.1 to 26.7 %; mirrored views 0.901; boxes 1.70 (mAP 0.349 and
-            0.593); 7 minutes on two cores with fourteen other programs
+Measured    0.819 (mean), 0.773 (geometric), 0.854 (vote): the members miss 31.2 to 43.2 %, together 25.6, 24.1 and 26.7 %; mirrored views 0.901; boxes 1.70
+            (mAP 0.349 and 0.593); 7 minutes on two cores beside fourteen other programs
 """
 
 from __future__ import annotations

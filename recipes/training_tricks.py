@@ -278,6 +278,7 @@ def unseen() -> Pictures:
 def augmentation() -> list[bool]:
     """Digits that are shifted, turned and scaled at random are more digits than there are; 200 of MNIST at 16x16 pixels, 1,500 others as the test."""
     from claims import data
+
     from saccade.core import Feeds
     from saccade.data.loader import Loader
     from saccade.data.open import open_dataset
@@ -302,10 +303,10 @@ def augmentation() -> list[bool]:
 
 def dropout() -> list[bool]:
     """Half of the units out at random: the training loss is higher, the loss of unseen digits lower."""
-    options = {"epochs": 30, "optimiser": "adam", "rate": 4e-3}
+    options = {"epochs": 80, "optimiser": "adam", "rate": 4e-3}
     found = {}
     for share in (0.5, 0.0):
-        runs = [run("dropout", few(100), seed=s, arguments={"hidden": [256], "dropout": share}, **options)[1][-1] for s in range(2)]
+        runs = [run("dropout", few(60), seed=s, arguments={"hidden": [256], "dropout": share}, **options)[1][-1] for s in range(2)]
         found[share] = [float(np.mean([r[key] for r in runs])) for key in ("train_loss", "val_loss")]
     return [
         ratio("dropout: training loss over that without", found[0.5][0], found[0.0][0], 1.2, 1000),
