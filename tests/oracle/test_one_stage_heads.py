@@ -29,6 +29,7 @@ INPUTS, SPACE = Inputs(3, (64, 96), (0.5,) * 3, (0.25,) * 3), LabelSpace(("a", "
 SMALL = {"widths": (8, 8, 16, 16, 16), "blocks": (1, 1, 1, 1)}
 BUILDERS: dict[str, Callable[[], Model]] = {
     "nano": lambda: nano(INPUTS, SPACE, neck=(16, 16, 16), head=16, **SMALL),
+    "nano_resnet": lambda: nano(INPUTS, SPACE, backbone="small", width=0.125, neck=(16, 16, 16), head=128),
     "yolo": lambda: yolo(INPUTS, SPACE, grid=3, width=0.5, **SMALL),
     "yolo_dense": lambda: yolo(INPUTS, SPACE, grid=3, units=32, dropout=0.0, **SMALL),
     "localizer": lambda: localizer(INPUTS, SPACE, widths=(8, 16), blocks=(1, 1), units=16, dropout=0.0),
@@ -320,7 +321,7 @@ def test_one_batch_is_learnt(name: str) -> None:
 
 def test_maps_that_do_not_double_are_refused() -> None:
     with pytest.raises(ValueError, match="twice the stride"):
-        PathAggregation([Level(3, 1), Level(8, 8), Level(8, 32)], widths=(8, 8))
+        PathAggregation([Level(3, 1), Level(8, 8), Level(8, 32)], strides=(8, 32), widths=(8, 8))
     with pytest.raises(ValueError, match="at least one class"):
         NanoDetect([], 3)
     with pytest.raises(ValueError, match="at least 1"):

@@ -18,15 +18,22 @@ from saccade.ops.padding import cells, clear, valid_extent
 class PathAggregation(Neck):
     """Liu et al., "Path aggregation network for instance segmentation", CVPR 2018, section 3.1, with concatenation instead of sums.
 
-    levels: those of the backbone; the last `len(widths)` maps are mixed and come out `widths` wide; the input stays in front.
-    Top-down, a map is doubled (nearest cell) and joined with the finer one by a `Bypass`; bottom-up, a strided 3x3 convolution goes back.
+    levels: those of the backbone; of the maps of these `strides`, each twice the one before, the last of each is mixed and comes out `widths` wide; the
+    input stays in front. Top-down, a map is doubled (nearest cell) and joined with the finer one by a `Bypass`; bottom-up, a strided 3x3
+    convolution goes back. Raises ValueError for other strides, or where the backbone has no map of one.
     """
 
-    def __init__(self, levels: Sequence[Level], *, widths: Sequence[int] = (64, 96, 128), blocks: int = 1, norm: Norm = "batch") -> None:
+    def __init__(
+        self, levels: Sequence[Level], *, strides: Sequence[int] = (8, 16, 32), widths: Sequence[int] = (64, 96, 128), blocks: int = 1, norm: Norm = "batch"
+    ) -> None:
         super().__init__()
-        used = levels[-len(widths) :]
-        if len(levels) <= len(widths) or any(fine.stride * 2 != coarse.stride for fine, coarse in pairwise(used)):
-            raise ValueError(f"{len(widths)} maps beside the input, each of twice the stride of the one before, got strides {[v.stride for v in levels]}")
+        places = {level.stride: place for place, level in enumerate(levels) if place}
+        if len(widths) != len(strides) or any(b != 2 * a for a, b in pairwise(strides)) or any(stride not in places for stride in strides):
+            raise ValueError(
+                f"{len(widths)} maps, each of twice the stride of the one before, are wanted of {tuple(strides)}; the backbone has {sorted(places)}"
+            )
+        self.places = [places[stride] for stride in strides]
+        used = [levels[place] for place in self.places]
         self.levels = (levels[0], *(Level(width, level.stride) for width, level in zip(widths, used, strict=True)))
         count = len(widths)
         self.lateral = smooth(used[-1].channels, widths[-1], kernel=1, norm=norm)
@@ -41,7 +48,7 @@ class PathAggregation(Neck):
         count = len(self.levels) - 1
         valid = valid_extent(features.maps[0], features.sizes)
         extents = [None if valid is None else cells(valid, level.stride) for level in self.levels[1:]]
-        maps = list(features.maps[-count:])
+        maps = [features.maps[place] for place in self.places]
         back = [self.lateral(maps[-1], extents[-1])[0]]  # coarse to fine: each is joined again on the way back
         for step, i in enumerate(range(count - 2, -1, -1)):
             doubled = F.interpolate(self.narrow[step](back[-1], extents[i + 1])[0], scale_factor=2, mode="nearest")
