@@ -107,3 +107,13 @@ def test_a_known_number():
     """Two variables of two states: Z = e^(0+0+1) + e^(0+1+0) + e^(1+0+0) + e^(1+1+2)."""
     chain = Chain(torch.tensor([[[0.0, 1.0], [0.0, 1.0]]]), torch.tensor([[1.0, 0.0], [0.0, 2.0]]))
     torch.testing.assert_close(chains.log_partition(chain), torch.tensor([3 * torch.e + torch.e**4]).log())
+
+
+@pytest.mark.parametrize("kind", slow.SHAPES)
+def test_best_paths_of_small_and_of_large_batches_are_found_alike(kind, monkeypatch):
+    unary, pairwise, lengths = slow.random_chain(kind, 6, 70, 4, 5, forbidden=0.05)
+    chain = Chain(unary, pairwise, lengths)
+    small = viterbi(chain)
+    monkeypatch.setattr("saccade.structured.best_path.SMALL", 0)
+    large = viterbi(chain)
+    assert torch.equal(small.states, large.states) and torch.equal(small.scores, large.scores)

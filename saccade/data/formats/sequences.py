@@ -1,6 +1,7 @@
 """Sequences as JSON lines: `{"id": "s1", "frames": [[0.1, 2.0], [0.3, 1.5]], "tags": ["walk", "run"], "label": "trip", "split": "train", "group": "anna"}`.
 
-frames: T lists of D numbers, D the same in the whole data set; or T paths of pictures of one size, relative to the folder. tags: a
+frames: T lists of D numbers, D the same in the whole data set; or T paths of pictures of one size, relative to the folder. Instead of them
+`frames_path` may name a file of numbers, a row a frame (.npy, .mat, .csv), or a folder of pictures. tags (or labels): a
 name or number for each frame, null or -1 where it is not known. label: of the whole sequence. All but the frames may be missing. A
 first line `{"classes": {"tags": [...], "label": [...]}}` gives the names in order; else they are in natural order.
 """
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 
 from saccade.core import IGNORE, LabelSpace, Record
+from saccade.data.formats.sequences_files import frames_at
 from saccade.data.formats.sequences_lines import Line, files_with, group_of_line, header_of, read_lines, split_of_line
 from saccade.data.formats.source import Found, Source, natural
 from saccade.data.formats.stored import Clip
@@ -25,7 +27,7 @@ from saccade.targets import Label, TagSequence
 
 def detect(source: Source) -> list[str] | None:
     """The files of JSON lines that have frames."""
-    return files_with(source, "frames") or None
+    return files_with(source, "frames", "frames_path") or None
 
 
 class _Sequences:
@@ -86,20 +88,30 @@ def _add(source: Source, name: str, line: Line, held: _Sequences) -> None:
     key = str(content["id"]) if isinstance(content.get("id"), str | int) else f"{name}#{line.where.rpartition(':')[2]}"
     if key in held.ids:
         raise DataError("ANN-SEQ", f"the id {key} is that of {held.ids[key]} too")
-    frames = content.get("frames")
-    if not isinstance(frames, list) or not frames:
-        raise DataError("ANN-SEQ", "no frames")
-    paths = [frame for frame in frames if isinstance(frame, str)]
-    values: Any = _clip(source, name, paths) if len(paths) == len(frames) else _numbers(frames)
+    values = _frames(source, name, content)
+    steps = len(values.files) if isinstance(values, Clip) else len(values)
     width = -1 if isinstance(values, Clip) else values.shape[1]
     if held.width not in (None, width):
         raise DataError("ANN-SEQ", f"{_wide(width)}, but {_wide(held.width or 0)} before")
-    tags = _tags(content["tags"], len(frames)) if content.get("tags") is not None else None
+    said = content.get("tags", content.get("labels"))
+    tags = _tags(said, steps) if said is not None else None
     label = content.get("label")
     record = Record(key, source.root / name, len(held.arrays.get(posixpath.basename(name), [])), {}, split_of_line(content, name), group_of_line(content))
     held.ids[key], held.width = line.where, width
     held.arrays.setdefault(posixpath.basename(name), []).append(values)
     held.rows.append((record, tags, str(label) if isinstance(label, str | int) and not isinstance(label, bool) else None))
+
+
+def _frames(source: Source, name: str, content: Mapping[str, Any]) -> Any:
+    """(T, D) float32 or a clip. Raises DataError ANN-SEQ, ANN-UNREADABLE."""
+    path, frames = content.get("frames_path"), content.get("frames")
+    if isinstance(path, str) and frames is None:
+        found = frames_at(source, name, path)
+        return found if isinstance(found, Clip) else _narrow(found)
+    if not isinstance(frames, list) or not frames:
+        raise DataError("ANN-SEQ", "no frames")
+    paths = [frame for frame in frames if isinstance(frame, str)]
+    return _clip(source, name, paths) if len(paths) == len(frames) else _numbers(frames)
 
 
 def _wide(width: int) -> str:
@@ -115,7 +127,11 @@ def _numbers(frames: Sequence[Any]) -> np.ndarray:
             raise DataError("ANN-SEQ", f"frame {place} has {len(row) if isinstance(row, list) else 'no'} numbers, frame 0 has {first}")
         if any(type(value) not in (int, float) or not math.isfinite(value) for value in row):
             raise DataError("ANN-SEQ", f"frame {place} holds something that is not a number")
-    wide = np.array(rows, dtype=np.float64)
+    return _narrow(np.array(rows, dtype=np.float64))
+
+
+def _narrow(wide: np.ndarray) -> np.ndarray:
+    """As float32. Raises DataError ANN-SEQ for a number beyond it."""
     if np.abs(wide).max() > np.finfo(np.float32).max:
         raise DataError("ANN-SEQ", f"{wide.flat[int(np.abs(wide).argmax())]:g} is beyond what is kept (float32)")
     return wide.astype(np.float32)
