@@ -6,11 +6,6 @@ measured in turn, of processor time with one thread; memory is the peak of what 
 
 from __future__ import annotations
 
-import os
-
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[name] = "1"
-
 import statistics
 import tempfile
 import time
@@ -20,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA as Theirs
+from threadpoolctl import threadpool_limits
 
 from saccade.classic.pca import PCA
 
@@ -53,7 +49,7 @@ def peak(estimator: Any, rows: np.ndarray) -> float:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
         for dtype in (np.uint8, np.float32):
             rows = made(Path(folder), dtype)
             ratios, own = [], []
