@@ -192,24 +192,23 @@ def large(side: int) -> float:
     """The peak memory in GB of `saccade predict` on one picture of side x side px by a U-Net in windows."""
     import cv2
 
-    from saccade.bundle import Card, save
+    from saccade.bundle import Card, write
     from saccade.data.preprocess import Preprocess
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         torch.manual_seed(0)
-        inputs = Inputs(3, (512, 512), MEAN, STD)
-        arguments = {"widths": [8, 16, 32]}
-        model = unet(inputs, SPACE, widths=(8, 16, 32))
-        preprocess = Preprocess((512, 512), 3, tiling=Tiling((512, 512), 64))
-        card = Card(task="segment", architecture="unet", arguments=arguments, inputs=inputs, spaces={"map": SPACE}, preprocess=preprocess.to_dict())
-        save(root / "model.saccade", model, card)
+        inputs = Inputs(3, (256, 256), MEAN, STD)
+        arguments = {"widths": [4, 8]}
+        model = unet(inputs, SPACE, widths=(4, 8))
+        preprocess = Preprocess((256, 256), 3, mode="keep", tiling=Tiling((256, 256), 32))
+        write(root / "model.saccade", model, Card("segment", "unet", arguments, inputs, {"map": SPACE}, preprocess.to_dict()))
         shade = np.add.outer(np.arange(side) // 37, np.arange(side) // 53).astype(np.uint8)
         cv2.imwrite(str(root / "large.png"), np.repeat(shade[..., None], 3, 2))
         del shade
         command = [sys.executable, "-m", "saccade", "predict", str(root / "model.saccade"), str(root / "large.png"), "--out", str(root / "out")]
         began = time.monotonic()
-        subprocess.run([*command, "--max-pixels", str(side * side)], check=True, capture_output=True)
+        subprocess.run([*command, "--batch", "4", "--threads", "1"], check=True, capture_output=True)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9
         print(f"large        {side} x {side} px in {time.monotonic() - began:.0f} s: {peak:.2f} GB at most, bar {LARGE_GB}", flush=True)
     return peak
