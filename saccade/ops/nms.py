@@ -11,6 +11,8 @@ from saccade.ops.iou import area, pairwise
 
 BLOCK = 128
 """Boxes that are decided together."""
+TOGETHER = 1 << 20
+"""Pairs of boxes, classes filled up to the largest, up to which all classes are decided at once."""
 
 
 def nms(boxes: Tensor, scores: Tensor, threshold: float, classes: Tensor | None = None, *, limit: int | None = None) -> Tensor:
@@ -25,9 +27,23 @@ def nms(boxes: Tensor, scores: Tensor, threshold: float, classes: Tensor | None 
         return _best_first(wide, rows, threshold, limit)
     by_class = rows[torch.argsort(classes[rows], stable=True)]
     counts = torch.unique_consecutive(classes[by_class], return_counts=True)[1]
-    kept = [_best_first(wide, own, threshold, limit) for own in torch.split(by_class, counts.tolist())]
-    stays = torch.zeros(len(rows), dtype=torch.bool, device=rows.device).index_fill_(0, torch.cat(kept), True)
+    if len(counts) * int(counts.max()) ** 2 <= TOGETHER:
+        kept = by_class[_side_by_side(wide[by_class], counts, threshold)]
+    else:
+        kept = torch.cat([_best_first(wide, own, threshold, limit) for own in torch.split(by_class, counts.tolist())])
+    stays = torch.zeros(len(rows), dtype=torch.bool, device=rows.device).index_fill_(0, kept, True)
     return rows[stays[rows]][:limit]
+
+
+def _side_by_side(boxes: Tensor, counts: Tensor, threshold: float) -> Tensor:
+    """(n,) bool: which boxes stay, given class after class, each best first; all classes at once, filled up with boxes that meet nothing."""
+    most, device = int(counts.max()), boxes.device
+    group = torch.repeat_interleave(torch.arange(len(counts), device=device), counts)
+    place = torch.arange(len(boxes), device=device) - (counts.cumsum(0) - counts)[group]
+    table = boxes.new_zeros(4, len(counts), most)
+    table[:, group, place] = boxes.T
+    areas = area(table.movedim(0, -1))
+    return _greedy(_suppresses(table, areas, table, areas, threshold))[group, place]
 
 
 def _best_first(boxes: Tensor, rows: Tensor, threshold: float, limit: int | None) -> Tensor:
@@ -53,24 +69,24 @@ def _best_first(boxes: Tensor, rows: Tensor, threshold: float, limit: int | None
 
 
 def _suppresses(a: Tensor, areas: Tensor, b: Tensor, others: Tensor, threshold: float) -> Tensor:
-    """(4, n), (n,), (4, m), (m,) -> (n, m) bool: which of a overlap which of b by more than the threshold."""
-    width = torch.minimum(a[2, :, None], b[2])
-    width -= torch.maximum(a[0, :, None], b[0])
-    height = torch.minimum(a[3, :, None], b[3])
-    height -= torch.maximum(a[1, :, None], b[1])
+    """(4, ..., n), (..., n), (4, ..., m), (..., m) -> (..., n, m) bool: which of a overlap which of b by more than the threshold."""
+    width = torch.minimum(a[2, ..., None], b[2, ..., None, :])
+    width -= torch.maximum(a[0, ..., None], b[0, ..., None, :])
+    height = torch.minimum(a[3, ..., None], b[3, ..., None, :])
+    height -= torch.maximum(a[1, ..., None], b[1, ..., None, :])
     shared = width.clamp_min_(0).mul_(height.clamp_min_(0))
-    return shared > (areas[:, None] + others - shared).mul_(threshold)
+    return shared > (areas[..., None] + others[..., None, :] - shared).mul_(threshold)
 
 
 def _greedy(suppresses: Tensor) -> Tensor:
-    """(n,) bool: who stays, of n boxes in order, where (n, n) says who would suppress whom.
+    """(..., n) bool: who stays, of n boxes in order, where (..., n, n) says who would suppress whom.
 
     All who are not suppressed by one that stays, found by repetition: after r rounds the first r links of every chain are decided.
     """
     above = suppresses.triu(1).float()
-    stays = above.new_ones(len(above))
+    stays = above.new_ones(above.shape[:-1])
     while True:
-        again = (stays @ above == 0).to(above.dtype)
+        again = ((stays[..., None, :] @ above)[..., 0, :] == 0).to(above.dtype)
         if torch.equal(again, stays):
             return stays > 0
         stays = again
