@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from claims import finish, folder, hold
 from torch import Tensor
 
 from saccade.core import Batch, Feeds, Inputs, LabelSpace, Meta, System
 from saccade.data.loader import Loader
 from saccade.data.open import open_dataset
 from saccade.data.preprocess import Preprocess
+from saccade.models.table import build
 from saccade.ops.geometry import Geometry
 from saccade.targets import Label
 from saccade.training.engine import Engine
 from saccade.training.fit import fit
+from saccade.training.initialisations import initialise
 from saccade.training.run_folder import RunFolder
 from saccade.training.settings import Settings
 
@@ -105,3 +111,72 @@ def wrong(system: Any, data: Pictures) -> float:
     system.eval()
     answers = [system.outputs(b.inputs.to(device), b.sizes.to(device))["label"].logits.argmax(1).cpu() for b in InMemory(data, 256, shuffle=False).epoch(0)]
     return (torch.cat(answers) != data.truth).float().mean().item()
+
+
+# -- pairs of runs that differ in one trick
+
+PLACE: list[Path] = []
+
+
+@cache
+def digits() -> tuple[Pictures, Pictures]:
+    """To learn from, and to watch."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    order = np.random.default_rng(0).permutation(len(found.target))
+    every = Pictures(torch.tensor(found.images[:, None] / 16, dtype=torch.float32), torch.tensor(found.target), LabelSpace(tuple("0123456789")))
+    return every[order[:1197]], every[order[1197:]]
+
+
+def few(n: int = 200) -> Pictures:
+    """The first n to learn from."""
+    return digits()[0][slice(n)]
+
+
+def run(
+    name: str,
+    data: Pictures | None = None,
+    *,
+    seed: int = 0,
+    model: str = "mlp",
+    arguments: dict[str, Any] | None = None,
+    init: str = "network",
+    shift: float | None = None,
+    **given: Any,
+) -> tuple[Any, list[dict[str, Any]]]:
+    """A net trained on digits, watched on the others; its rows. shift: the inputs are moved by so many deviations instead of centred."""
+    data = digits()[0] if data is None else data
+    inputs = data.inputs
+    if shift is not None:
+        inputs = inputs._replace(mean=(inputs.mean[0] - shift * inputs.std[0],))
+    torch.manual_seed(seed)
+    net = build("classify", model, inputs, data.space, arguments or {"hidden": [64]})
+    initialise(net, init, seed=seed, batch=next(InMemory(data, 256).epoch(0)))
+    folder = PLACE[0] / f"{name}_{seed}_{len(list(PLACE[0].iterdir()))}"
+    return net, train(net, data, folder, val=digits()[1], seed=seed, **{"optimiser": "sgd", "momentum": 0.0, "rate": 0.05, "schedule": "constant", **given})
+
+
+def last(key: str, *args: Any, seeds: int = 2, **given: Any) -> float:
+    """The mean over seeds of the last epoch's value."""
+    values = [run(*args, seed=seed, **given)[1][-1][key] for seed in range(seeds)]
+    return float(np.mean([10.0 if v is None or not np.isfinite(v) else v for v in values]))
+
+
+def ratio(what: str, with_it: float, without: float, low: float, high: float) -> bool:
+    print(f"    {with_it:.4g} with, {without:.4g} without", flush=True)
+    return hold(what, with_it / without, low, high)
+
+
+def main_of(tricks: Sequence[Callable[[], list[bool]]]) -> None:
+    """Runs the tricks named on the command line, or all, and ends with the recipe's exit code."""
+    torch.set_num_threads(1)
+    PLACE.append(folder())
+    held = []
+    for trick in tricks:
+        if not sys.argv[1:] or trick.__name__ in sys.argv[1:]:
+            began = time.monotonic()
+            print(f"{trick.__name__}: {(trick.__doc__ or '').splitlines()[0]}", flush=True)
+            held += trick()
+            print(f"    {time.monotonic() - began:.0f} s", flush=True)
+    finish(*held)
