@@ -66,22 +66,27 @@ class Points:
 
     @classmethod
     def merge(cls, parts: Sequence[Points], placements: Sequence[Geometry]) -> Points:
-        """The dots of all parts in the whole: answers without those within RADIUS of a better one of their class, best first; truths without
-        exact copies (to a hundredth of a pixel). Raises ValueError without parts."""
+        """The dots of all parts in the whole: answers without those within RADIUS of a better one of their class in another part, best first (dots of
+        one part were told apart there); truths without exact copies (to a hundredth of a pixel). Raises ValueError without parts."""
         warped = [part.warp(g) for part, g in zip(some(parts), placements, strict=True)]
         xy, classes = column([(len(p), p.xy) for p in warped], 0.0), column([(len(p), p.classes) for p in warped], 0)
         assert xy is not None and classes is not None
         whole = cls(xy, classes, column([(len(p), p.scores) for p in warped], 1.0), warped[0].size)
         if whole.scores is None:
             return whole.select(first_copies(array(xy), classes.cpu().numpy()))
-        return whole.select(apart(array(xy), array(whole.scores), classes.cpu().numpy(), RADIUS))
+        of = np.repeat(np.arange(len(warped)), [len(part) for part in warped])
+        return whole.select(apart(array(xy), array(whole.scores), classes.cpu().numpy(), RADIUS, of))
 
 
-def apart(xy: np.ndarray, scores: np.ndarray, classes: np.ndarray, radius: float) -> np.ndarray:
-    """Rows (k,) int64, best first, without those (n, d) nearer than `radius` to a better one of their class; equal scores keep their order."""
+def apart(xy: np.ndarray, scores: np.ndarray, classes: np.ndarray, radius: float, parts: np.ndarray | None = None) -> np.ndarray:
+    """Rows (k,) int64, best first, without those (n, d) nearer than `radius` to a better one of their class; equal scores keep their order.
+
+    parts: (n,) whose rows they are; those of one part do not displace each other. None: all do.
+    """
     left, kept = np.argsort(-scores, kind="stable"), []
     while len(left):
         best, left = left[0], left[1:]
         kept.append(best)
-        left = left[(classes[left] != classes[best]) | (np.linalg.norm(xy[left] - xy[best], axis=1) > radius)]
+        kin = np.zeros(len(left), dtype=bool) if parts is None else parts[left] == parts[best]
+        left = left[kin | (classes[left] != classes[best]) | (np.linalg.norm(xy[left] - xy[best], axis=1) > radius)]
     return np.array(kept, np.int64)

@@ -34,7 +34,10 @@ UPSCALE: Task[ImageTarget] = Task(
     size=photographs.size,
     mode="keep",
     tile=photographs.TILE,
-    recipes={"": Recipe(WHY, "mirrored", rate=2e-3, weight_decay=0.0, batch=16, clip=0.1)},
+    recipes={
+        "refine": Recipe(WHY, "mirrored", rate=4e-3, weight_decay=0.0, batch=16, clip=0.5),
+        "": Recipe(WHY, "mirrored", rate=1e-3, weight_decay=0.0, batch=16, clip=0.1),
+    },
     measure=evaluate_beside,
     degrade=degrade,
 )

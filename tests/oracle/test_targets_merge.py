@@ -103,10 +103,13 @@ def test_key_points_of_two_views():
     assert len(Keypoints.merge([truth, moved, truth], [HERE] * 3)) == 6  # another pose in the same box is another object
 
 
-def test_dots_within_the_radius_are_one():
+def test_dots_of_several_parts_within_the_radius_are_one():
     xy = torch.tensor([[10.0, 10], [12, 10], [30, 30], [10, 13]])
-    found = Points.merge([Points(xy, torch.tensor([0, 0, 0, 1]), torch.tensor([0.5, 0.6, 0.9, 0.1]))], [HERE])
-    assert found.scores.tolist() == pytest.approx([0.9, 0.6, 0.1])
+    each = [Points(xy[i : i + 1], torch.tensor([k]), torch.tensor([p])) for i, (k, p) in enumerate(((0, 0.5), (0, 0.6), (0, 0.9), (1, 0.1)))]
+    assert Points.merge(each, [HERE] * 4).scores.tolist() == pytest.approx([0.9, 0.6, 0.1])
+    one = Points(xy, torch.tensor([0, 0, 0, 1]), torch.tensor([0.5, 0.6, 0.9, 0.1]))
+    assert len(Points.merge([one], [HERE])) == 4  # what one part told apart stays apart
+    assert len(Points.merge([one, one], [HERE, HERE])) == 4
 
 
 def test_regions_and_graphs():

@@ -1,0 +1,25 @@
+"""Super-resolution x2, learnt from plain photographs in 20 minutes, is at least 0.8 dB above bicubic interpolation on photographs kept aside.
+
+Command     saccade train PHOTOGRAPHS --task upscale --budget 20m; saccade evaluate RUN KEPT_ASIDE
+Data        detection/chess_coco and classification/caltech7 without their labels: 432 photographs to learn from, 107 kept aside
+Expected    psnr_gain 0.8 to 5 (mean over the photographs of PSNR on the luma, less that of bicubic interpolation)
+Measured    the command itself: not yet. The same data, four blocks, a plain loop, 279 steps, 44 s of one core beside fifteen other programs, on nine of
+            the photographs kept aside: 34.01 dB against 29.98 dB, a gain of 4.0
+"""
+
+from claims import finish, folder, hold, photographs
+
+import saccade
+
+
+def main() -> None:
+    place = folder()
+    train, test = photographs(place)
+    result = saccade.train(train, task="upscale", budget="20m", out=place / "run")
+    found = saccade.evaluate(result.path, test, out=place / "test").evaluation.values
+    print(f"psnr {found['psnr'].value:.2f}, bicubic {found['psnr_unchanged'].value:.2f}; ssim {found['ssim'].value:.4f}, {found['ssim_unchanged'].value:.4f}")
+    finish(hold("psnr_gain", found["psnr_gain"].value, 0.8, 5.0))
+
+
+if __name__ == "__main__":
+    main()
