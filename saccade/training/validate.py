@@ -44,7 +44,8 @@ def validate(system: System, batches: Iterable[Batch], *, engine: Engine, metric
             truths = batch.targets.get(head, [None] * len(batch))
             for prediction, truth, size in zip(predictions[head], truths, batch.sizes.tolist(), strict=True):
                 metric.update(prediction, unpadded(truth, size))
-                answers[getattr(prediction, "index", None)] += 1
+                if hasattr(prediction, "index"):  # one class an image; of other answers nothing is counted
+                    answers[prediction.index] += 1
     system.train(was_training)
     values = {f"{head}.{key}" if len(running) > 1 else key: value for head, metric in running.items() for key, value in points(metric).items()}
     return Validation(total / max(1, images), values, answers)
