@@ -1,0 +1,45 @@
+"""Nuclei are counted from a dot on each: the mean absolute error is at most 15 % of the mean count after 15 minutes from scratch.
+
+Command     saccade train DOTS --task count --label points:x,y --augment cells --budget 15m
+Data        segmentation/dsb2018 with derived_points.csv, one pixel inside of each nucleus, written as a table of dots; the last fifth of the
+            sorted ids (34 images, 28.9 nuclei on average) is the test
+Expected    mae_share 0 to 0.15
+Measured    not yet; true densities through the windows and back to dots: 0.009
+"""
+
+import csv
+import shutil
+from pathlib import Path
+
+from claims import data, finish, folder, hold
+
+import saccade
+
+
+def write_dots(source: Path, out: Path) -> Path:
+    """A folder of the images with dots.csv: path, x, y, split; a dot stands in the middle of its pixel."""
+    dots: dict[str, list[tuple[float, float]]] = {}
+    with open(source / "derived_points.csv", newline="") as stream:
+        for row in csv.DictReader(stream):
+            dots.setdefault(row["image"], []).append((float(row["x"]) + 0.5, float(row["y"]) + 0.5))
+    names = sorted(dots)
+    out.mkdir(parents=True, exist_ok=True)
+    with open(out / "dots.csv", "w", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["path", "x", "y", "class", "split"])
+        for place, name in enumerate(names):
+            shutil.copyfile(source / name / "images" / f"{name}.png", out / f"{name}.png")
+            split = "train" if place < len(names) - len(names) // 5 else "test"
+            rows.writerows([f"{name}.png", x, y, "nucleus", split] for x, y in dots[name])
+    return out
+
+
+def main() -> None:
+    place, source = folder(), data("segmentation/dsb2018")
+    dots = write_dots(source, place / "dots")
+    result = saccade.train(dots, task="count", label="points:x,y,class", augment="cells", budget="15m", out=place / "run")
+    finish(hold("mae_share", result.metrics["mae_share"]["value"], 0.0, 0.15))
+
+
+if __name__ == "__main__":
+    main()
