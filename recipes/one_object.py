@@ -3,8 +3,8 @@
 Command     saccade train 'world:shapes?n=600&size=64&labels=boxes&objects=0-1&difficulty=easy' --task localize --test 0.2 --budget 2m
 Data        600 simulated pictures of 64x64 px with one plain solid of eight kinds on a patterned ground, or none; a fifth is the test
 Expected    iou 0.6 to 1, tpr 0.4 to 1, tnr 0.8 to 1, pixel_iou 0.6 to 1
-Measured    iou 0.52 [0.45, 0.59], tpr 0.18, tnr 1.00, pixel_iou 0.53 after 8 epochs, 55 s of one core of a machine that was shared by twenty other jobs; not yet
-            over the two minutes of an idle one
+Measured    iou 0.52 [0.45, 0.59], tpr 0.18, tnr 1.00, pixel_iou 0.53 after 8 epochs, 55 s of one core of a machine with twenty other jobs;
+            not yet over the two minutes of an idle one
 """
 
 from claims import finish, folder, hold
