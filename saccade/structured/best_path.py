@@ -46,35 +46,40 @@ def viterbi(chain: Chain, *, method: Method = "auto") -> BestPath:
 
 def _swept_small(chain: Chain) -> Tensor:
     """The same as `_swept` by NumPy, whose calls cost a third of torch's where there is little to do in each."""
-    n, steps, _ = chain.unary.shape
+    steps = chain.unary.shape[1]
     unary, matrices = chain.unary.detach().transpose(0, 1).contiguous().numpy(), chain.matrices.detach().numpy()
-    many, alike = matrices.shape[1] > 1, matrices.shape[0] == 1
+    many = matrices.shape[1] > 1
     moves = np.ascontiguousarray(matrices.transpose(1, 2, 0, 3))  # (1 or T-1, K, 1 or N, K), the earlier state first
     best, scratch = np.empty_like(unary), np.empty((unary.shape[2], *unary.shape[1:]), unary.dtype)
     best[0] = unary[0]
-    earlier = best.transpose(0, 2, 1)[..., None]  # (T, K, N, 1)
+    rows, own, earlier = list(best), list(unary), list(best.transpose(0, 2, 1)[..., None])  # views, so that a step has no indexing: (K, N, 1)
+    steps_in = list(moves) if many else [moves[0]] * (steps - 1)
     for t in range(1, steps):
-        row = best[t]
-        np.add(earlier[t - 1], moves[t - 1 if many else 0], out=scratch)
-        np.maximum.reduce(scratch, axis=0, out=row)
-        np.add(row, unary[t], out=row)
+        row = rows[t]
+        np.add(earlier[t - 1], steps_in[t - 1], out=scratch)
+        np.maximum.reduce(scratch, 0, None, row)
+        np.add(row, own[t], out=row)
         if t % LEVEL_EVERY == 0:
             most = row.max(1, keepdims=True)
             row -= np.where(np.isneginf(most), 0, most)
-    into, every = np.ascontiguousarray(matrices.transpose(0, 1, 3, 2)), np.arange(n)  # the later state first
-    ends, last = best.argmax(2), (chain.lengths - 1).numpy()
-    finish, state = set(last.tolist()), ends[-1]
-    path = np.empty((n, steps), np.int64)
-    path[:, -1] = state
-    for t in range(steps - 2, -1, -1):
-        place = t if many else 0
-        before = into[0, place][state] if alike else into[every, place, state]
-        before += best[t]
+    return torch.from_numpy(_traced_small(rows, matrices, (chain.lengths - 1).numpy()))
+
+
+def _traced_small(rows: list[np.ndarray], matrices: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """T rows (N, K), matrices (1 or N, 1 or T-1, K, K), the last place of each chain -> states (N, T)."""
+    many, alike, every = matrices.shape[1] > 1, matrices.shape[0] == 1, np.arange(len(last))
+    into = np.ascontiguousarray(matrices.transpose(1, 0, 3, 2))  # (1 or T-1, 1 or N, K, K), the later state first
+    tables = list(into[:, 0] if alike else into) if many else [into[0, 0] if alike else into[0]] * (len(rows) - 1)
+    finish, state = set(last.tolist()), rows[-1].argmax(1)
+    path = [state]
+    for t in range(len(rows) - 2, -1, -1):
+        before = tables[t][state] if alike else tables[t][every, state]
+        before += rows[t]
         state = before.argmax(1)
         if t in finish:
-            state = np.where(last == t, ends[t], state)
-        path[:, t] = state
-    return torch.from_numpy(path)
+            state = np.where(last == t, rows[t].argmax(1), state)
+        path.append(state)
+    return np.stack(path[::-1], 1)
 
 
 def _swept(chain: Chain) -> Tensor:
