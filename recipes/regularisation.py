@@ -8,6 +8,7 @@ Measured    stochastic weight averaging 0.76
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -87,23 +88,27 @@ def augmentation() -> list[bool]:
 
 
 def dropout() -> list[bool]:
-    """Half of the units out at random: the training loss is higher, the loss of unseen digits lower."""
-    options = {"epochs": 80, "optimiser": "adam", "rate": 4e-3}
+    """A fifth of the labels are wrong: a net learns them by heart, with half of its units out at random less so. (With clean labels dropout
+    changed the loss of unseen digits by less than 3 % either way.)"""
+    learn = few(200)
+    chance = torch.Generator().manual_seed(0)
+    wrongly = torch.where(torch.rand(200, generator=chance) < 0.2, torch.randint(10, (200,), generator=chance), learn.truth)
     found = {}
     for share in (0.5, 0.0):
-        runs = [run("dropout", few(60), seed=s, arguments={"hidden": [256], "dropout": share}, **options)[1][-1] for s in range(2)]
-        found[share] = [float(np.mean([r[key] for r in runs])) for key in ("train_loss", "val_loss")]
+        arguments = {"hidden": [256], "dropout": share}
+        row = run("dropout", replace(learn, truth=wrongly), arguments=arguments, epochs=30, optimiser="adam", rate=4e-3)[1][-1]
+        found[share] = row["train_loss"], row["val_loss"]
     return [
         ratio("dropout: training loss over that without", found[0.5][0], found[0.0][0], 1.2, 1000),
-        ratio("dropout: loss of unseen digits over that without", found[0.5][1], found[0.0][1], 0, 0.98),
+        ratio("dropout: loss of unseen digits over that without", found[0.5][1], found[0.0][1], 0, 0.95),
     ]
 
 
 def penalties() -> list[bool]:
-    """L1 makes weights exactly 0, L2 makes them small and helps on unseen digits; a strength for one layer touches no other."""
+    """L1 makes weights exactly 0, L2 makes them small; a strength for one layer touches no other."""
     options = {"epochs": 30, "rate": 0.2, "arguments": {"hidden": [64]}}
-    nets = {name: run("penalty", few(100), **given, **options) for name, given in (("none", {}), ("l1", {"l1": (("", 1e-3),)}), ("l2", {"l2": (("", 2e-2),)}))}
-    first = run("penalty", few(100), l2=(("backbone.layers.0", 2e-2),), **options)[0]
+    nets = {name: run("penalty", few(100), **given, **options) for name, given in (("none", {}), ("l1", {"l1": (("", 1e-2),)}), ("l2", {"l2": (("", 0.1),)}))}
+    first = run("penalty", few(100), l2=(("backbone.layers.0", 0.1),), **options)[0]
 
     def zeros(net: Any) -> float:
         return (net.backbone.layers[0].weight == 0).float().mean().item()
@@ -116,7 +121,6 @@ def penalties() -> list[bool]:
         hold("L1: share of the first layer's weights that are exactly 0", zeros(nets["l1"][0]), 0.3, 0.99),
         hold("without it", zeros(plain), 0, 0),
         ratio("L2: length of the first layer's weights", size(nets["l2"][0]), size(plain), 0, 0.6),
-        ratio("L2: loss of unseen digits", nets["l2"][1][-1]["val_loss"], nets["none"][1][-1]["val_loss"], 0, 0.99),
         ratio("L2 of the first layer alone: length of its weights", size(first), size(plain), 0, 0.6),
         ratio("and of the last layer's", size(first, True), size(plain, True), 0.95, 10),
     ]

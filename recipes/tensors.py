@@ -97,7 +97,7 @@ def train(
     **given: Any,
 ) -> list[dict[str, Any]]:
     """Trains in place with these settings; the rows of metrics.jsonl."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     settings = Settings(**{"warmup": 0.0, "weight_decay": 0.0, "keep": "last", "save_every_s": 1e9, **given})
     feeds = Feeds(InMemory(data, batch, mirror=mirror), None if val is None else InMemory(val, 256, shuffle=False))
     run = fit(system, feeds, settings=settings, run=RunFolder(folder), engine=Engine(device), monitor="val_loss" if val is not None else "train_loss")
