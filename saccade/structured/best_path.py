@@ -71,10 +71,13 @@ def _traced_small(rows: list[np.ndarray], matrices: np.ndarray, last: np.ndarray
     into = np.ascontiguousarray(matrices.transpose(1, 0, 3, 2))  # (1 or T-1, 1 or N, K, K), the later state first
     tables = list(into[:, 0] if alike else into) if many else [into[0, 0] if alike else into[0]] * (len(rows) - 1)
     finish, state = set(last.tolist()), rows[-1].argmax(1)
-    path = [state]
+    path, before = [state], np.empty_like(rows[0])
     for t in range(len(rows) - 2, -1, -1):
-        before = tables[t][state] if alike else tables[t][every, state]
-        before += rows[t]
+        if alike:
+            tables[t].take(state, 0, before, "clip")  # "clip" writes straight into `before`
+        else:
+            before = tables[t][every, state]
+        np.add(before, rows[t], before)
         state = before.argmax(1)
         if t in finish:
             state = np.where(last == t, rows[t].argmax(1), state)
