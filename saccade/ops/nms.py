@@ -11,7 +11,7 @@ from saccade.ops.iou import area, pairwise
 
 BLOCK = 128
 """Boxes that are decided together."""
-TOGETHER = 1 << 20
+TOGETHER = 1 << 21
 """Pairs of boxes, classes filled up to the largest, up to which all classes are decided at once."""
 
 
