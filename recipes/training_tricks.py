@@ -160,9 +160,9 @@ def live_rate() -> list[bool]:
     def end_epoch(self: Progress) -> None:
         original(self)
         if self.epoch == 6:
-            control.write_wish(max(PLACE[0].iterdir(), key=lambda p: p.stat().st_mtime_ns), lr=0.02)
+            control.write_wish(max(PLACE[0].iterdir(), key=lambda p: p.stat().st_mtime_ns), lr=0.01)
 
-    options = {"model": "small", "arguments": {"widths": [8, 16], "blocks": [1, 1]}, "epochs": 9, "optimiser": "heavy_ball", "momentum": 0.9, "rate": 0.6}
+    options = {"model": "small", "arguments": {"widths": [8, 16], "blocks": [1, 1]}, "epochs": 9, "optimiser": "heavy_ball", "momentum": 0.9, "rate": 0.3}
     Progress.end_epoch = end_epoch  # type: ignore[method-assign]
     try:
         rows = run("live", **options)[1]
@@ -171,7 +171,7 @@ def live_rate() -> list[bool]:
     before, after = min(r["train_loss"] for r in rows[3:6]), rows[-1]["train_loss"]
     return [
         ratio("rate lowered: the last loss over the best of the three epochs before", after, before, 0, 0.6),
-        hold("rate of the last epoch", rows[-1]["lr"], 0.02, 0.02),
+        hold("rate of the last epoch", rows[-1]["lr"], 0.01, 0.01),
     ]
 
 
