@@ -21,7 +21,7 @@ from saccade.models.imagenet import alexnet, densenet, googlenet, inception_resn
 from saccade.models.localize import localizer
 from saccade.models.retina import retinanet, retinanet_resnet50_fpn
 from saccade.models.ssd import ssd, ssd300_vgg16
-from saccade.models.two_stage import fast_rcnn, faster_rcnn, fasterrcnn_resnet50_fpn
+from saccade.models.two_stage import fast_rcnn, faster_rcnn, fasterrcnn_resnet50_fpn, mask_rcnn, maskrcnn_resnet50_fpn
 
 Builder = Callable[..., Model]
 
@@ -110,6 +110,7 @@ MODELS: dict[str, dict[str, Builder]] = {
         "retinanet_resnet50_fpn": retinanet_resnet50_fpn,
     },
     "localize": {"localizer": localizer},
+    "instances": {"mask_rcnn": mask_rcnn, "maskrcnn_resnet50_fpn": maskrcnn_resnet50_fpn},
     "segment": {
         "unet": segment.unet,
         "segnet": segment.segnet,

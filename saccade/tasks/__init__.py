@@ -11,6 +11,7 @@ from saccade.tasks.colorize import COLORIZE
 from saccade.tasks.count import COUNT
 from saccade.tasks.denoise import DENOISE
 from saccade.tasks.detect import DETECT
+from saccade.tasks.instances import INSTANCES
 from saccade.tasks.localize import LOCALIZE
 from saccade.tasks.multilabel import MULTILABEL
 from saccade.tasks.segment import SEGMENT
@@ -26,6 +27,7 @@ TASKS: dict[str, Task[Any]] = {
     "sequence_label": SEQUENCE_LABEL,
     "detect": DETECT,
     "localize": LOCALIZE,
+    "instances": INSTANCES,
     "segment": SEGMENT,
     "count": COUNT,
     "colorize": COLORIZE,
