@@ -3,7 +3,7 @@
 Command     saccade train ../shared/data/detection/chess_coco --task detect --val 0.2 --order last --budget 30m
 Data        detection/chess_coco: 202 photographs of a board (614x411), 2,108 pieces; the last fifth is kept aside
 Expected    map50 0.85 to 1
-Measured    not yet measured over 30 minutes
+Measured    not yet over 30 minutes
 """
 
 from claims import data, finish, folder, hold
