@@ -4,7 +4,8 @@ Command     saccade train DOTS --task count --label points:x,y --augment cells -
 Data        segmentation/dsb2018 with derived_points.csv, one pixel inside of each nucleus, written as a table of dots; the last fifth of the
             sorted ids (34 images, 28.9 nuclei on average) is the test
 Expected    mae_share 0 to 0.15
-Measured    not yet; true densities through the windows and back to dots: 0.009
+Measured    the command itself: not yet. A plain loop of 78 steps on windows of 128 px (40 s of one core, far too few): 0.73. True densities, taken
+            through the windows and back to dots: 0.009
 """
 
 import csv
