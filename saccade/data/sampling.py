@@ -39,7 +39,8 @@ def balanced_weights(counts: Sequence[int] | np.ndarray) -> tuple[float, ...]:
 
 
 def positive_weights(dataset: Dataset) -> tuple[float, ...]:
-    """What a missed yes of each label should cost so that yeses and noes count alike: noes over yeses of the head "labels"; 1 where only one of the two is known.
+    """What a missed yes of each label should cost so that yeses and noes count alike: noes over yeses of the head "labels"; 1 where only one of
+    the two is known.
 
     At most 100, for a label that hardly ever holds is not learnt by shouting.
     """

@@ -6,6 +6,7 @@ head whose answer has `logits`, so that loss and answers are those of the head o
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -29,7 +30,7 @@ SEARCH: Mapping[str, tuple[float, ...]] = {
 """What `tune` tries for each setting of a `DenseCRF`: weights, then widths in units of [0, 1] and in pixels. Weights of 0 leave all as it is."""
 
 
-class Refiner(nn.Module):
+class Refiner(nn.Module, ABC):
     """forward: (N, K, H, W) scores, (N, C, H, W) image, (N, 2) valid sizes -> (N, K, H, W) log marginals; padding keeps its scores.
 
     It runs in float32 at least, whatever the network around it runs in.
@@ -50,9 +51,9 @@ class Refiner(nn.Module):
                 rows.append(torch.cat([right, out[row, :, h:]], 1))
             return torch.stack(rows)
 
+    @abstractmethod
     def refined(self, logits: Tensor, image: Tensor) -> Tensor:
         """The same for samples without padding."""
-        raise NotImplementedError(f"{type(self).__name__} has no refined")
 
 
 class DenseCRF(Refiner):

@@ -125,6 +125,7 @@ def test_the_chosen_threshold_is_the_lowest_that_reaches_the_precision(goal: flo
     table = choose(p, truth, space, precision=goal)
     answer = p.argmax(1)
     for k, name in enumerate(space.names):
+
         def precision(limit: float, k: int = k) -> float:
             given = (answer == k) & (p[:, k] >= limit)
             return float((truth[given] == k).mean()) if given.any() else 1.0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from saccade.data.world import facts, render
+from saccade.data.world import facts
 from saccade.data.world.dataset import Studio
 from saccade.data.world.facts import RELATIONS
 from saccade.data.world.recipe import Recipe

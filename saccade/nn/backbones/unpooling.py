@@ -41,7 +41,9 @@ class UnpoolingNet(Backbone):
         if unpooling not in ("switches", "nearest", "bed_of_nails"):
             raise ValueError(f"unpooling must be switches, nearest or bed_of_nails, got {unpooling!r}")
         self.unpooling = unpooling
-        down, up, before = [], [], inputs.channels
+        down: list[nn.Module] = []
+        up: list[nn.Module] = []
+        before = inputs.channels
         for width, count in zip(widths, counts, strict=True):
             down.append(Flow(*(ConvNorm(before if i == 0 else width, width, norm=norm) for i in range(count))))
             after = width if len(up) == 0 else widths[len(up) - 1]
