@@ -4,8 +4,8 @@ Command     python recipes/regularisation.py [name ...]
 Data        scikit-learn's 8x8 digits, 60 to 1,197 to learn from and 600 to watch, and 200 digits of MNIST for augmentation; small nets
 Expected    see the lines held: ratios and differences of runs that differ in the trick alone, the mean of one to two seeds
 Measured    augmentation 0.77; dropout 2.7 and 0.86; L1 0.41, L2 0.36, of one layer 0.35 and 1.13; label smoothing 0.889 and 0.993; early stopping 0.30
-            and 0.82; stochastic weight averaging 0.76; class weights 0.58, balanced sampling 0.53; random search 0.09; one to nine minutes each with one thread beside
-            twenty other programs
+            and 0.82; stochastic weight averaging 0.76; class weights 0.58, balanced sampling 0.53; random search 0.09; one to nine minutes each
+            with one thread beside twenty other programs
 """
 
 from __future__ import annotations
