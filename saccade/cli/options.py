@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -22,6 +23,9 @@ Seed = Annotated[int, Parameter(help="of every random choice")]
 Threads = Annotated[int | None, Parameter(help="of the network", metavar="N")]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda, cuda:0 ...")]
 Batch = Annotated[int | None, Parameter(help="images at a time", metavar="N")]
+With = Annotated[tuple[Path, ...], Parameter(name="--with", help="more models, whose answers are combined with the first one's", metavar="MODEL")]
+Views = Annotated[str, Parameter(help="answer changed copies of every picture too: none, flip, and others that an error lists", metavar="NAME")]
+Combine = Annotated[Literal["mean", "geometric", "vote"], Parameter(help="how classes of several models or views are combined")]
 Tile = Annotated[int | None, Parameter(help="answer by windows of so many pixels a side; 0 = the whole image (default: as trained)", metavar="N")]
 TileOverlap = Annotated[int | None, Parameter(help="pixels that neighbouring windows share (default: a quarter of --tile)", metavar="N")]
 Precision = Annotated[Literal["auto", "fp32", "bf16"], Parameter(help="of the network's arithmetic")]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from saccade.cli.options import AllowNan, Batch, Device, Precision, Threads, Tile, TileOverlap
+from saccade.cli.options import AllowNan, Batch, Combine, Device, Precision, Threads, Tile, TileOverlap, Views, With
 from saccade.cli.output import Output
 from saccade.cli.progress import show_progress
 from saccade.errors import displayable
@@ -33,6 +33,9 @@ def predict(
     overlay: Annotated[bool, Parameter(help="also write every picture with its answer below it", negative="")] = False,
     resume: Annotated[bool, Parameter(help="go on with what a killed prediction left in --out", negative="")] = False,
     on_error: Annotated[Literal["skip", "stop"], Parameter(help="at an image that cannot be read: list it and go on, or stop")] = "skip",
+    with_: With = (),
+    views: Views = "none",
+    combine: Combine = "mean",
     tile: Tile = None,
     tile_overlap: TileOverlap = None,
     batch: Batch = None,
@@ -47,7 +50,7 @@ def predict(
 
     chosen: dict[str, Any] = {"as_": as_, "threshold": threshold, "top": top, "probabilities": probabilities, "overlay": overlay, "resume": resume}
     chosen |= {"on_error": on_error, "batch": batch, "threads": threads, "device": device, "precision": precision, "allow_nan": allow_nan}
-    chosen |= {"tile": tile, "tile_overlap": tile_overlap}
+    chosen |= {"tile": tile, "tile_overlap": tile_overlap, "with_": with_, "views": views, "combine": combine}
     with show_progress(show, "predict") as progress:
         summary = api.predict(model, images, out=out, progress=lambda done, failed, total: progress(done, total), **chosen)
     show.event("result", **summary.to_dict())

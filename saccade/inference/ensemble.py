@@ -205,3 +205,10 @@ def _space(card: bundle.Card, head: str) -> LabelSpace:
 def read(paths: Sequence[Path], *, allow_nan: bool = False, **how: Any) -> bundle.Bundle:
     """Model files as one, see `join`. Raises ModelError as `bundle.read` does."""
     return join([bundle.read(path, allow_nan=allow_nan) for path in paths], **how)
+
+
+def joined(model: Path | str, others: Sequence[Path], views: str, combine: Combine, *, allow_nan: bool = False) -> bundle.Bundle:
+    """One model as it is or, with other models or views of every picture, all of them as one. Raises as `bundle.read` and `join` do."""
+    if not others and views == "none":
+        return bundle.read(bundle.model_file(model), allow_nan=allow_nan)
+    return read([bundle.model_file(path) for path in (model, *others)], allow_nan=allow_nan, combine=combine, views=views)

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from saccade import bundle
 from saccade.bundle import Bundle
 from saccade.core import LabelSpace, Model
 from saccade.data.check import check
@@ -22,6 +21,7 @@ from saccade.data.preprocess import Preprocess
 from saccade.data.tiles import Tiling
 from saccade.errors import DataError, GateError, UsageError
 from saccade.inference.device import inference_mode_for, trained_precision
+from saccade.inference.ensemble import joined
 from saccade.inference.evaluate import in_order
 from saccade.jobs.options import check_tile
 from saccade.jobs.prepare import open_for, with_task
@@ -47,6 +47,9 @@ class EvaluateOptions(BaseModel):
     format: Annotated[str | None, Field(description="the layout, instead of finding out")] = None
     group: Annotated[str | None, Field(description="a column or pattern; intervals are then over groups")] = None
     label: Annotated[str | None, Field(description="the table's column of labels")] = None
+    with_: Annotated[tuple[Path, ...], Field(description="more models, whose answers are combined with the first one's")] = ()
+    views: Annotated[str, Field(description="also answer changed copies of every picture: none, flip and others, which an error lists")] = "none"
+    combine: Annotated[Literal["mean", "geometric", "vote"], Field(description="how classes of several models or views are combined")] = "mean"
     tile: Annotated[int | None, Field(description=MODEL_TILE)] = None
     tile_overlap: Annotated[int | None, Field(description=MODEL_TILE_OVERLAP)] = None
     batch: Annotated[int, Field(ge=1, description="images at a time")] = 64
@@ -110,7 +113,7 @@ def run_evaluate(
     """
     chosen = options or EvaluateOptions()
     set_threads(chosen.threads)
-    found = retiled(bundle.read(bundle.model_file(model)), chosen.tile, chosen.tile_overlap)
+    found = retiled(joined(model, chosen.with_, chosen.views, chosen.combine), chosen.tile, chosen.tile_overlap)
     task, (head, space) = find_task(found.card.task), next(iter(found.card.spaces.items()))
     opened = with_task(open_for(task, data, format=chosen.format, group=chosen.group, label=chosen.label, follow=chosen.follow), task)
     report = check(opened, near=False, progress=progress)

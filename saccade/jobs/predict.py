@@ -13,10 +13,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from saccade import bundle, storage
+from saccade import storage
 from saccade.bundle import Bundle
 from saccade.errors import PartialError, Problem, UsageError
 from saccade.inference.answers import FILES
+from saccade.inference.ensemble import joined
 from saccade.inference.object_files import OBJECT_FILES, OBJECT_HEADS
 from saccade.inference.predict import Predictor, Result, predict
 from saccade.inference.sources import Inputs, expand
@@ -46,6 +47,9 @@ class PredictOptions(BaseModel):
     overlay: Annotated[bool, Field(description="also write every picture with its answer below it")] = False
     resume: Annotated[bool, Field(description="go on with what a killed prediction left in --out")] = False
     on_error: Annotated[Literal["skip", "stop"], Field(description="at an image that cannot be read: list it and go on, or stop")] = "skip"
+    with_: Annotated[tuple[Path, ...], Field(description="more models, whose answers are combined with the first one's")] = ()
+    views: Annotated[str, Field(description="also answer changed copies of every picture: none, flip and others, which an error lists")] = "none"
+    combine: Annotated[Literal["mean", "geometric", "vote"], Field(description="how classes of several models or views are combined")] = "mean"
     tile: Annotated[int | None, Field(description=MODEL_TILE)] = None
     tile_overlap: Annotated[int | None, Field(description=MODEL_TILE_OVERLAP)] = None
     batch: Annotated[int | None, Field(ge=1, le=4096, description="images at a time")] = None
@@ -105,7 +109,7 @@ def run_predict(
     UsageError RUN-EXISTS, RUN-CONFIG, USE-MISSING, USE-VALUE; ResourceError RUN-DISK, DEVICE.
     """
     chosen = options or PredictOptions()
-    read = retiled(bundle.read(bundle.model_file(model), allow_nan=chosen.allow_nan), chosen.tile, chosen.tile_overlap)
+    read = retiled(joined(model, chosen.with_, chosen.views, chosen.combine, allow_nan=chosen.allow_nan), chosen.tile, chosen.tile_overlap)
     refuse_meaningless(chosen, next(iter(read.card.spaces)))
     inputs = expand(sources)
     places = _places(chosen, out, sources)
@@ -174,7 +178,7 @@ def _plan(chosen: PredictOptions, stored: dict[str, Any], predictor: Predictor, 
     for item in inputs.items:
         named.update(os.fsencode(item.id) + b"\0" + os.fsencode(item.path) + b"\0")
     return {
-        "model": read.card.sha256,
+        "model": read.card.sha256 or storage.dump_json(read.card.extra["ensemble"]),
         "preprocess": predictor.preprocess.to_dict(),
         "postprocess": predictor.postprocess.to_dict(),
         "inputs": len(inputs),

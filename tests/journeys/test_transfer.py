@@ -103,3 +103,15 @@ def test_a_beginning_that_cannot_be_is_refused(options, kind, run, digits, tmp_p
     given = {name: digits / value if name == "from_" else value for name, value in options.items()}
     with pytest.raises((kind, DataError)):
         saccade.train(digits / "set", out=tmp_path / "run", epochs="1", floors=False, workers=0, **given)
+
+
+def test_several_models_and_views_answer_as_one(run, digits, tmp_path, capsys):
+    other = saccade.train(digits / "set", model="naive_bayes", out=digits / "other", floors=False, test=0.3, size="16", workers=0)
+    alone = saccade.evaluate(run.path, digits / "set", split="all").metrics["accuracy"]["value"]
+    both = saccade.evaluate(run.path, digits / "set", split="all", with_=(other.path,), combine="geometric").metrics["accuracy"]["value"]
+    assert both >= alone - 0.05
+    words = ["predict", str(run.path), str(digits / "four"), "--with", str(other.path), "--views", "flip", "--out", str(tmp_path / "a.jsonl")]
+    assert main(words) == 0 and "30 of 30 answered" in capsys.readouterr().out
+    assert len(storage.read_json(tmp_path / "a.plan.json")["model"]) > 100  # both members
+    with pytest.raises(UsageError):
+        saccade.predict(run.path, digits / "four", views="sideways", out=tmp_path / "b.jsonl")
