@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -137,11 +137,11 @@ def run_evaluate(
 
 def placed(found: Bundle, device: str) -> tuple[Model, AbstractContextManager[None]]:
     """The network on its device, and the arithmetic that training chose for it."""
-    assert isinstance(found.model, Model)
-    mode = inference_mode_for(found.model, found.card.inputs, device=device, precision=trained_precision(found.card))
+    network = cast(Model, found.model)  # or several that answer as one, see `inference.ensemble`
+    mode = inference_mode_for(network, found.card.inputs, device=device, precision=trained_precision(found.card))
     engine = Engine(device, mode.precision)
-    engine.place(found.model)
-    return found.model, engine.autocast()
+    engine.place(network)
+    return network, engine.autocast()
 
 
 def fitted(dataset: ImageDataset, found: Bundle, where: str) -> ImageDataset:
