@@ -13,6 +13,7 @@ from saccade.cli.output import Output
 EXAMPLES = (
     "saccade add-class runs/animals/model.saccade lynx lynx_photos/ --replay photos/",
     "saccade add-class model.saccade lynx a.jpg b.jpg --out with_lynx.saccade",
+    "saccade add-class model.saccade lynx 'lynx/*.jpg' --replay photos/ --keep 0.3",
 )
 
 

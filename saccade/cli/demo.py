@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from saccade.cli.output import Output
 from saccade.cli.progress import show_events, show_result
 
-EXAMPLES = ("saccade demo", "saccade demo detect", "saccade demo classify --out /tmp/demo", "saccade demo --list")
+EXAMPLES = ("saccade demo", "saccade demo detect --out /tmp/demo", "saccade demo --list")
 
 
 def demo(

@@ -13,7 +13,7 @@ from saccade.jobs.tune_options import TuneOptions
 EXAMPLES = (
     "saccade tune photos/ --trials 30 --budget 30m",
     "saccade tune photos/ --method halving --search lr=1e-4..1e-2 --search augment=light,default,strong",
-    "saccade tune photos/ --out study/ & saccade tune photos/ --out study/",
+    "saccade tune photos/ --out study/ --budget 1h",
 )
 MAIN = ("--search", "--trials", "--budget", "--method", "--epochs", "--folds", "--monitor", "--model", "--out", "--seed")
 

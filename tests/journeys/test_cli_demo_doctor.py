@@ -140,7 +140,10 @@ EVENTS = [
         {"event": "start", "versions": {"saccade": "0.1.0", "torch": "2.13.0"}, "threads": 2, "seed": 0, "path": "/r"},
         "saccade 0.1.0  torch 2.13.0  2 threads  seed 0",
     ),
-    ({"event": "opened", "name": "d", "format": "folder", "reason": "a folder a class", "images": 9}, "data   d: 9 images, folder (a folder a class)"),
+    (
+        {"event": "opened", "name": "d", "format": "folder", "reason": "a folder a class", "images": 9, "task": "classify"},
+        "data   d: 9 images, folder (a folder a class)",
+    ),
     ({"event": "check", "images": 9, "classes": 3, "problems": {"IMG-EXT": 2}}, "check  9 images of 3 classes are usable; IMG-EXT 2"),
     ({"event": "check", "images": 9, "classes": 3, "problems": {}}, "check  9 images of 3 classes are usable; no problems"),
     ({"event": "split", "train": 6, "val": 2, "test": 1, "reason": "stratified"}, "split  train 6  val 2  test 1  (stratified)"),

@@ -101,7 +101,7 @@ def test_a_foreign_option_is_a_hint_and_not_an_alias(verb, option, likely, capsy
         (("train",), "USE-VALUE", "DATA is needed"),
         (("evaluate",), "USE-MISSING", "MODEL"),
         (("doctor", "--explain", "IMG-TRUNK"), "USE-CODE", "did you mean IMG-TRUNC?"),
-        (("demo", "detect"), "USE-VALUE", "The options are classify"),
+        (("demo", "nothing"), "USE-VALUE", "classify"),
     ],
 )
 def test_bad_words_are_exit_two_with_a_code(words, code, text, capsys):

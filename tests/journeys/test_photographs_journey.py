@@ -126,7 +126,7 @@ def test_dots_in_a_table_are_counted(tmp_path):
         cv2.imwrite(str(tmp_path / f"{i:02d}.png"), picture)
     with open(tmp_path / "dots.csv", "w", newline="") as stream:
         csv.writer(stream).writerows([["path", "x", "y", "class"], *rows])
-    result = train(tmp_path, tmp_path / "run", "count", "widths=[4,8]", label="points:x,y,class", augment="none", tile=64)
+    result = train(tmp_path, tmp_path / "run", "count", "widths=[4,8,16]", label="points:x,y,class", augment="none", tile=64)
     found = metrics(result.path)
     assert {"mae", "rmse", "mae_share", "bias", "game1"} <= set(found) and found["mae"]["n"] == 4
     with open(result.path / "plots" / "counts.csv", newline="") as stream:

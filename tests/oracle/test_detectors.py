@@ -148,8 +148,8 @@ def test_proposal_losses_equal_the_slow_definition():
                 for d, w in zip(torch.cat([x[i] for x in regions.deltas])[a], torch.cat([shift, torch.log(others / sides)]), strict=True):
                     far = abs(float(d - w))
                     moved += 4.5 * far**2 if far < 1 / 9 else far - 1 / 18
-    assert float(got["objectness"]) == pytest.approx(crossed / count, rel=1e-5)
-    assert float(got["region"]) == pytest.approx(moved / count, rel=1e-5)
+    assert float(got["objectness"].detach()) == pytest.approx(crossed / count, rel=1e-5)
+    assert float(got["region"].detach()) == pytest.approx(moved / count, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["retina", "retina_giou", "cross_entropy"])
@@ -182,8 +182,8 @@ def test_retinanet_losses_equal_the_slow_definition(name):
                     distance += float((moves - head.coder.encode(anchor, target.xyxy[best])).abs().sum())
         scored.append(total / max(1, count))
         moved.append(distance / max(1, count))
-    assert float(got["class"]) == pytest.approx(np.mean(scored), rel=1e-5)
-    assert float(got["box"]) == pytest.approx(np.mean(moved), rel=1e-5)
+    assert float(got["class"].detach()) == pytest.approx(np.mean(scored), rel=1e-5)
+    assert float(got["box"].detach()) == pytest.approx(np.mean(moved), rel=1e-5)
 
 
 def test_ssd_losses_equal_the_slow_definition():
@@ -208,8 +208,8 @@ def test_ssd_losses_equal_the_slow_definition():
             far = (out.deltas[i, a] - head.coder.encode(defaults[a], target.xyxy[owner[a]])).abs()
             moved += float(torch.where(far < 1, far.square() / 2, far - 0.5).sum())
         count += len(positives)
-    assert float(got["class"]) == pytest.approx(crossed / count, rel=1e-5)
-    assert float(got["box"]) == pytest.approx(moved / count, rel=1e-5)
+    assert float(got["class"].detach()) == pytest.approx(crossed / count, rel=1e-5)
+    assert float(got["box"].detach()) == pytest.approx(moved / count, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["retina", "retina_giou", "ssd"])
@@ -260,8 +260,8 @@ def test_second_stage_losses_equal_the_slow_definition():
             if kind:
                 far = (deltas[k, kind] - head.coder.encode(box, target.xyxy[best].double())).abs()
                 moved += float(torch.where(far < 1 / 9, far.square() * 4.5, far - 1 / 18).sum())
-    assert float(got["class"]) == pytest.approx(crossed / count, rel=1e-5)
-    assert float(got["box"]) == pytest.approx(moved / count, rel=1e-5)
+    assert float(got["class"].detach()) == pytest.approx(crossed / count, rel=1e-5)
+    assert float(got["box"].detach()) == pytest.approx(moved / count, rel=1e-5)
 
 
 @pytest.mark.parametrize("which", [[0, 1], [1, 1]])

@@ -127,9 +127,9 @@ COCO: tuple[tuple[str, Callable[[dict[str, Any]], Any], str, str, int], ...] = (
     ("three numbers for two key points", key_points(6, 7, 2), "ANN-FIELD", "error", 2),
     ("key points of text", key_points("6", 7, 2, 8, 9, 1), "ANN-FIELD", "error", 2),
     ("a visibility of 7", key_points(6, 7, 7, 8, 9, 1), "ANN-FIELD", "error", 2),
+    ("an unlabelled point with a place", key_points(6, 7, 0, 8, 9, 1), "KEY-VISIBLE", "warn", 3),
 )
 COCO_FINE: tuple[tuple[str, Callable[[dict[str, Any]], Any]], ...] = (
-    ("an unlabelled point with a place", key_points(6, 7, 0, 8, 9, 1)),
     ("segmentation null", first(segmentation=None)),
     ("no area", first(area=...)),
     ("a box that is the whole image", first(bbox=[0, 0, W, H], area=W * H)),
