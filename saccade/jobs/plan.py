@@ -15,7 +15,6 @@ import torch
 
 from saccade.core import Dataset, Inputs, LabelSpace, Model
 from saccade.data.augment import Policy
-from saccade.data.image import header
 from saccade.data.loader import heads_of
 from saccade.data.preprocess import Preprocess
 from saccade.data.tiles import Tiling, square, windowed
@@ -163,10 +162,10 @@ def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
 
 
 def typical_size(prepared: Prepared) -> tuple[int, int]:
-    """The median height and width of the images, from the headers of a sample."""
+    """The median height and width of a sample of the images."""
     dataset = prepared.dataset
     places = np.linspace(0, len(dataset) - 1, min(SAMPLES, len(dataset))).astype(int)
-    sizes = [header(r.path).size if (r := dataset.records[i]).index is None else dataset.read(int(i)).shape[:2] for i in places]
+    sizes = [dataset.size(int(i)) for i in places]
     return int(statistics.median(s[0] for s in sizes)), int(statistics.median(s[1] for s in sizes))
 
 

@@ -61,17 +61,21 @@ def measure_speed(system: System, feed: Feed, *, settings: Settings, engine: Eng
 
     The second time no batch beyond them is begun: threads that read new pictures meanwhile would be counted as if they always had to.
     """
-    trial, batches, begin = Trial(system, settings, engine), [], 1 if len(feed) > 1 else 0
+    trial, begin = Trial(system, settings, engine), 1 if len(feed) > 1 else 0
+    batches: list[Batch] = []
     warm = next(iter(feed.epoch(0, 0, 1)))
     for _ in range(2):
         trial.step(warm)
-    began = time.perf_counter()
+    began, waited = time.perf_counter(), 0.0
     for batch in islice(feed.epoch(0, begin), 64):
+        if not batches:  # threads that are only just set to work are idle no more once an epoch is under way
+            waited, began = time.perf_counter() - began, time.perf_counter()
         trial.step(batch)
         batches.append(batch)
-        if time.perf_counter() - began > seconds / 2:
+        if time.perf_counter() - began > seconds / 2 and (len(batches) > 2 or waited + time.perf_counter() - began > 2 * seconds):
             break
     first = time.perf_counter() - began
+    first = first * len(batches) / (len(batches) - 1) if len(batches) > 2 else first + waited
     began = time.perf_counter()
     for batch in feed.epoch(0, begin, begin + len(batches)):
         trial.step(batch)
