@@ -9,6 +9,8 @@ from typing import Any
 # fmt: off
 PALETTE = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#ee8866", "#77aadd", "#44bb99", "#99ddff", "#ffaabb")
 # fmt: on
+QUESTION = "="
+"""What stands between a question and one of its answers in the name of a label."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,18 @@ class LabelSpace:
 
     def index(self, name: str) -> int:
         return self.names.index(name)
+
+    @property
+    def questions(self) -> dict[str, list[int]]:
+        """The questions that labels answer and the places of their answers: names such as colour=red; a name without = is a question of its own.
+
+        >>> LabelSpace(("colour=red", "colour=blue", "wet")).questions
+        {'colour': [0, 1], 'wet': [2]}
+        """
+        found: dict[str, list[int]] = {}
+        for k, name in enumerate(self.names):
+            found.setdefault(name.split(QUESTION, 1)[0], []).append(k)
+        return found
 
     def colour(self, index: int) -> str:
         """The class's colour as #rrggbb: its own, else one of a palette safe for colour-blind readers, repeated after twelve."""

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from saccade import storage
-from saccade.core import Dataset, Geometry, LabelSpace, Meta, Metric, Model, Value
+from saccade.core import Dataset, Geometry, LabelSpace, Metric, Model, Value
 from saccade.data.degrade import Degrade
 from saccade.data.loader import Loader
 from saccade.data.preprocess import Preprocess
@@ -29,6 +29,7 @@ from saccade.inference.answers import row_of
 from saccade.inference.postprocess import Postprocess
 from saccade.inference.tables import write_csv
 from saccade.targets.image_target import ImageTarget
+from saccade.training.validate import in_input_pixels
 
 WORST, TYPICAL = 16, 8  # images that are drawn
 SHOWN_SIDE = 512  # pixels, at most, of a picture that is drawn
@@ -136,7 +137,7 @@ def evaluate(
     Images that cannot be read are in `loader.problems` and in no row.
     """
     images, grouped = images_of(loader.dataset), "group" in inspect.signature(metric.update).parameters
-    root, rows, gallery = Path(getattr(images, "root", ".")), list[dict[str, Any]](), Gallery(space)
+    root, rows, gallery = Path(getattr(images, "root", ".")), list[dict[str, Any]](), Gallery()
     with torch.inference_mode(), autocast or nullcontext():
         for place, answer, truth, pixels in _pairs(model, loader, head):
             record = images.records[place]
@@ -161,11 +162,6 @@ def answers_of(model: Model, loader: Loader, head: str) -> Iterator[tuple[str, A
         yield from zip((meta.id for meta in batch.meta), found, strict=True)
 
 
-def own_pixels(meta: list[Meta] | Any, sizes: torch.Tensor) -> list[Meta]:
-    """The same samples as if their input were the whole image: answers are then in the pixels of the input, as a batch's targets are."""
-    return [Meta(one.id, (int(h), int(w)), Geometry.identity((int(h), int(w)))) for one, (h, w) in zip(meta, sizes.tolist(), strict=True)]
-
-
 def _pairs(model: Model, loader: Loader, head: str) -> Iterator[tuple[int, Any, Any, np.ndarray | None]]:
     """(place, answer, truth, pixels): in the image's own pixels, or of pictures made worse in those of the input, which is then given."""
     images = images_of(loader.dataset)
@@ -176,7 +172,7 @@ def _pairs(model: Model, loader: Loader, head: str) -> Iterator[tuple[int, Any, 
     model.eval()
     device, places = next(model.parameters()).device, {record.id: i for i, record in enumerate(images.records)}
     for batch in loader.epoch(0):
-        found = model.predict(batch.inputs.to(device), batch.sizes.to(device), own_pixels(batch.meta, batch.sizes))[head]
+        found = model.predict(batch.inputs.to(device), batch.sizes.to(device), in_input_pixels(batch).meta)[head]
         for i, (meta, answer) in enumerate(zip(batch.meta, found, strict=True)):
             h, w = batch.sizes[i].tolist()
             pixels = (batch.inputs[i, :3, :h, :w].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
@@ -201,8 +197,8 @@ def _badness(metric: Any, facts: dict[str, float]) -> float | None:
 class Gallery:
     """The worst images of a pass and a random choice, found without keeping the others."""
 
-    def __init__(self, space: LabelSpace) -> None:
-        self.space, self.seen, self._chance = space, 0, np.random.default_rng(0)
+    def __init__(self) -> None:
+        self.seen, self._chance = 0, np.random.default_rng(0)
         self._worst: list[tuple[float, int, Shown]] = []
         self._typical: list[tuple[int, Shown]] = []
 

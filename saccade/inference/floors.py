@@ -46,7 +46,7 @@ def _entry(floor: Floor, rows: np.ndarray, evaluation: Classified, *, trained_on
         return {"unfinished": floor.note, "seconds": round(floor.seconds, 3)}
     truth, own, p = evaluation.truth[rows], evaluation.probabilities[rows], floor.probabilities
     groups = [evaluation.groups[i] for i in rows]
-    codes = bootstrap.codes(groups) if any(groups) else None
+    codes = bootstrap.group_codes(groups)
     metric = Classification(evaluation.space)
     metric.add(truth, p, groups)
     tests = {"accuracy": paired.mcnemar(own.argmax(1) == truth, p.argmax(1) == truth, groups=codes)}

@@ -14,7 +14,7 @@ from saccade.errors import ModelError, UsageError, nearest
 from saccade.metrics.calibration import RANGE, fit_temperature, scale
 from saccade.metrics.detection import STATED
 from saccade.metrics.thresholds import Thresholds, as_array, choose, decide
-from saccade.nn.heads.columns import columns_of, exclusive
+from saccade.nn.heads.columns import exclusive
 from saccade.targets import Boxes, Label, Labels
 
 
@@ -99,7 +99,7 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class Thresholded:
-    """Of objects and of several labels an image: thresholds by class name; what scores less is not answered. 0 where none is given."""
+    """Of objects and of several labels an image: thresholds by class name; what scores less is not answered. 0 where some are given and none of the class."""
 
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
@@ -111,7 +111,7 @@ class Thresholded:
 
         Of labels that answer one question (colour=red, colour=blue) the most probable one is there, whatever the thresholds.
         """
-        limits, questions = as_array(self.thresholds, space), columns_of(space.names)
+        limits, questions = as_array(self.thresholds, space), space.questions
         return [self._labels(answer, limits, questions) if isinstance(answer, Labels) else self._one(answer, limits) for answer in answers]
 
     def _labels(self, answer: Labels, limits: np.ndarray, questions: dict[str, list[int]]) -> Labels:
@@ -127,7 +127,7 @@ class Thresholded:
         boxes: Any = answer if isinstance(answer, Boxes) else getattr(answer, "boxes", answer)
         if boxes.scores is None:
             return answer
-        if not limits.any():  # the threshold that the metrics of objects state then
+        if not self.thresholds:  # the threshold that the metrics of objects state then
             limits = np.full(len(limits), STATED)
         return answer.select(boxes.scores.double().numpy() >= limits[boxes.classes.numpy()])
 
@@ -136,7 +136,7 @@ class Thresholded:
 
     def with_thresholds(self, thresholds: Thresholds, space: LabelSpace) -> Self:
         """The same with other thresholds: one for all classes, or by name. Raises UsageError USE-VALUE or USE-OPTION."""
-        return replace(self, thresholds=_named(thresholds, space))
+        return replace(self, thresholds={name: float(value) for name, value in zip(space.names, as_array(thresholds, space), strict=True)})
 
     @classmethod
     def fit(cls, found: Any, space: LabelSpace, precision: float | None) -> Self:

@@ -62,7 +62,7 @@ def run_compare(first: Path, second: Path) -> Comparison:
     known = a.truth >= 0
     truth, p, q = a.truth[known], a.probabilities[known], b.probabilities[rows][known]
     groups = [g for g, k in zip(a.groups, known, strict=True) if k]
-    codes = bootstrap.codes(groups) if any(groups) else None
+    codes = bootstrap.group_codes(groups)
     right_a, right_b = p.argmax(1) == truth, q.argmax(1) == truth
     metrics = {"accuracy": paired.mcnemar(right_b, right_a, groups=codes)}
     if len(a.space) == 2 and len(set(truth.tolist())) == 2:

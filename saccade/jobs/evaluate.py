@@ -26,7 +26,6 @@ from saccade.inference.evaluate import in_order
 from saccade.jobs.options import check_tile
 from saccade.jobs.prepare import open_for, with_task
 from saccade.jobs.tiling import MODEL_TILE, MODEL_TILE_OVERLAP, retiled
-from saccade.models.table import settled
 from saccade.targets.renamed import renamed
 from saccade.tasks import find_task
 from saccade.training.engine import Engine, set_threads
@@ -125,7 +124,7 @@ def run_evaluate(
     if chosen.threshold is not None:
         post = post.with_thresholds(chosen.threshold, space)
     network, autocast = placed(found, chosen.device)
-    degrade = task.degrade(settled(task.name, found.card.model, found.card.arguments)) if task.degrade is not None else None
+    degrade = task.degrading(found.card.model, found.card.arguments)
     loader = in_order(dataset.subset(places), preprocess, degrade, batch_size=chosen.batch, cache_bytes=0)
     metric = task.metric(space, **post.stated())
     evaluation = task.measure(network, loader, metric=metric, space=space, head=head, post=post, autocast=autocast, progress=progress)

@@ -17,7 +17,6 @@ from saccade.inference.evaluate import in_order
 from saccade.inference.postprocess import AsItIs, Postprocess
 from saccade.jobs.plan import Plan
 from saccade.jobs.prepare import Prepared
-from saccade.models.table import settled
 from saccade.tasks import find_task
 from saccade.training.engine import Engine
 from saccade.training.run_folder import RunFolder
@@ -30,7 +29,7 @@ def watch_loader(plan: Plan, dataset: Any) -> Loader:
     """Batches in order and unchanged, for validation and evaluation; of windows where the plan has a tiling."""
     preprocess, task = Preprocess.from_dict(plan.preprocess), find_task(plan.task)
     batch = max(64, plan.batch) if task.head == "label" else plan.batch
-    degrade = task.degrade(settled(plan.task, plan.model, plan.arguments)) if task.degrade is not None else None
+    degrade = task.degrading(plan.model, plan.arguments)
     return in_order(dataset, preprocess, degrade, batch_size=batch, threads=plan.workers, cache_bytes=plan.cache_bytes)
 
 

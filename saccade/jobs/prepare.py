@@ -87,9 +87,7 @@ def open_checked(options: TrainOptions, run: RunFolder, before: Opened | None = 
 
 def chosen_task(options: TrainOptions, dataset: ImageDataset) -> Task[Any]:
     """The task that is named, else what the data's labels are for. Raises UsageError USE-OPTION, DataError DATA-TASK."""
-    if options.task is None and has_sequences(dataset) and heads(dataset) == ("label",):
-        return find_task("sequence_label")
-    return find_task(options.task) if options.task is not None else task_of(heads(dataset), where=str(dataset.root))
+    return find_task(options.task) if options.task is not None else task_of(heads(dataset), has_sequences(dataset), where=str(dataset.root))
 
 
 def with_task(dataset: ImageDataset, task: Task[Any]) -> ImageDataset:

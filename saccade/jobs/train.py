@@ -33,7 +33,7 @@ from saccade.jobs.prepare import Opened, Prepared, opened, prepare, write_data
 from saccade.jobs.samples import write_batch
 from saccade.jobs.start import begin_with
 from saccade.jobs.tricks import credited, with_preset
-from saccade.models.table import MODELS, settled
+from saccade.models.table import MODELS
 from saccade.models.table import find as find_model
 from saccade.tasks import find_task
 from saccade.training.engine import Engine, set_threads
@@ -188,7 +188,7 @@ def make_feeds(plan: Plan, prepared: Prepared) -> Feeds:
         batch_size=plan.batch,
         policy=Policy.from_dict(plan.policy),
         mix=Mix(**plan.mix) if any(plan.mix.values()) else None,
-        degrade=task.degrade(settled(plan.task, plan.model, plan.arguments)) if task.degrade is not None else None,
+        degrade=task.degrading(plan.model, plan.arguments),
         shuffle=True,
         balanced=plan.sampling == "balanced",
         seed=plan.settings.seed,
@@ -237,7 +237,7 @@ def few_images(plan: Plan, prepared: Prepared) -> Batch:
         for places in seen.values():
             if places and len(chosen) < SELFTEST_IMAGES:
                 chosen.append(places.pop(0))
-    degrade = task.degrade(settled(plan.task, plan.model, plan.arguments)) if task.degrade is not None else None
+    degrade = task.degrading(plan.model, plan.arguments)
     loader = Loader(train.subset(chosen), preprocess, batch_size=len(chosen), degrade=degrade, threads=0)
     return next(iter(loader.epoch(0)))
 

@@ -30,6 +30,15 @@ def codes(groups: Sequence[str | None]) -> Array:
     return np.array([seen.setdefault(("alone", i) if g is None else g, len(seen)) for i, g in enumerate(groups)], np.int64)
 
 
+def group_codes(groups: Sequence[str | None]) -> Array | None:
+    """`codes`, or None where no sample has a group: then the samples themselves are drawn.
+
+    >>> group_codes([None, None]) is None
+    True
+    """
+    return codes(groups) if any(group is not None for group in groups) else None
+
+
 def weights(n: int, *, groups: Array | None = None, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[Array]:
     """Blocks (n, r) float64 of resampling weights, `resamples` columns in all.
 

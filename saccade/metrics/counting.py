@@ -125,7 +125,7 @@ def intervals(named: dict[str, bootstrap.Statistic], n: int, groups: Sequence[st
     """Each statistic with its interval, whole groups being drawn where there are any."""
     if not n:
         return {key: Value(float("nan"), float("nan"), float("nan"), 0) for key in named}
-    codes = bootstrap.codes(groups) if any(group is not None for group in groups) else None
+    codes = bootstrap.group_codes(groups)
     found = bootstrap.evaluate(named, n, groups=codes, resamples=resamples, seed=seed)
     return {key: Value(float(value), *bounds(drawn, float(value)), n) for key, (value, drawn) in found.items()}
 

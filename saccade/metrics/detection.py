@@ -127,7 +127,7 @@ class Detection:
             return {prefix + key: Value(float("nan"), float("nan"), float("nan"), 0) for key in keys}, []
         work = sum(len(one.image) for one in lists)
         count = 0 if not resamples else min(resamples, max(100, WORK // max(1, work)))
-        n, groups = len(self), bootstrap.codes(self._groups) if any(g is not None for g in self._groups) else None
+        n, groups = len(self), bootstrap.group_codes(self._groups)
         statistic = _Statistic(lists, judged, self.kind)
         value, drawn = bootstrap.evaluate({"": statistic}, n, groups=groups, resamples=count, seed=self.seed)[""]
         units = n if groups is None else int(groups.max()) + 1

@@ -115,7 +115,7 @@ class Localization:
         n = len(self)
         if not n:
             return {key: Value(float("nan"), float("nan"), float("nan"), 0) for key in KEYS}
-        groups = bootstrap.codes(self._groups) if any(g is not None for g in self._groups) else None
+        groups = bootstrap.group_codes(self._groups)
         columns = self._columns()
 
         def statistic(weights: Array) -> Array:

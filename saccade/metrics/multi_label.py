@@ -94,7 +94,7 @@ class MultiLabelScores:
     @property
     def groups(self) -> Array | None:
         """Group ids (n,), or None when no image has a group."""
-        return bootstrap.codes(self._groups) if any(g is not None for g in self._groups) else None
+        return bootstrap.group_codes(self._groups)
 
     def points(self) -> dict[str, float]:
         """The values of `compute` without their intervals: what an epoch of training needs."""
@@ -114,20 +114,12 @@ class MultiLabelScores:
             "of1": lambda w: overall_f1(*counts(w)),
             "exact_match": statistics.mean(right),
         }
-        named |= {f"accuracy_{name}": self._question(places) for name, places in self._questions().items()}
+        named |= {f"accuracy_{name}": self._question(places) for name, places in self.space.questions.items() if len(places) > 1}
         if not len(truth):
             return {key: Value(float("nan"), float("nan"), float("nan"), 0) for key in named}
         each = [average_precision(truth[:, k], scores[:, k]) for k in range(len(self.space)) if (truth[:, k] == 1).any()]
         found = bootstrap.evaluate(named, len(truth), groups=self.groups, resamples=resamples, seed=self.seed)
         return {key: bootstrap.interval(float(value), drawn, self._units)._replace(n=len(self)) for key, (value, drawn) in found.items()}
-
-    def _questions(self) -> dict[str, list[int]]:
-        """The questions of several answers (colour=red, colour=blue) and the places of these."""
-        found: dict[str, list[int]] = {}
-        for k, name in enumerate(self.space.names):
-            if "=" in name:
-                found.setdefault(name.split("=", 1)[0], []).append(k)
-        return {name: places for name, places in found.items() if len(places) > 1}
 
     def _question(self, places: list[int]) -> bootstrap.Statistic:
         """The share of images whose answer to one question is right, among those that it is known of."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -18,7 +19,49 @@ BEST_DB = 100.0  # what equal pictures count as, so that a mean stays finite
 
 
 @dataclass
-class Restoration:
+class PictureFacts(ABC):
+    """What metrics of pictures share: the facts of every image (`of_image`, whose keys in `always` stand in every answer), their means and
+    intervals, and beside them those of a `reference`: the same images as they would be without a network. `compute` then has what that reaches, as
+    KEY_unchanged, and of the first fact the mean of the differences image by image, as KEY_gain."""
+
+    space: LabelSpace | None = None
+    resamples: int = bootstrap.RESAMPLES
+    seed: int = 0
+    reference: Self | None = None
+    _rows: list[dict[str, float]] = field(default_factory=list, repr=False)
+    _groups: list[str | None] = field(default_factory=list, repr=False)
+
+    always: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def of_image(self, prediction: ImageTarget, truth: ImageTarget) -> dict[str, float]:
+        """The facts of one image; none where nothing is known."""
+
+    def update(self, prediction: ImageTarget, truth: ImageTarget | None, group: str | None = None) -> None:
+        """Takes one image in; without a truth it never enters."""
+        if truth is None or not (facts := self.of_image(prediction, truth)):
+            return
+        self._rows.append(facts)
+        self._groups.append(group)
+
+    def __add__(self, other: Self) -> Self:
+        reference = None if self.reference is None or other.reference is None else self.reference + other.reference
+        return type(self)(self.space, self.resamples, self.seed, reference, self._rows + other._rows, self._groups + other._groups)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def points(self) -> dict[str, float]:
+        """The values of `compute` without their intervals."""
+        return {key: value.value for key, value in with_reference(self, self.always, 0).items()}
+
+    def compute(self) -> dict[str, Value]:
+        """{fact: Value}; nan with n = 0 for no images."""
+        return with_reference(self, self.always, self.resamples)
+
+
+@dataclass
+class Restoration(PictureFacts):
     """Metric of ImageTarget: the mean over images of psnr, ssim (both of the Y' of `ops.colour.luma` with the peak 1, as in the literature) and, of
     pictures in colours, psnr_rgb.
 
@@ -34,18 +77,7 @@ class Restoration:
     20.0
     """
 
-    space: LabelSpace | None = None
-    resamples: int = bootstrap.RESAMPLES
-    seed: int = 0
-    reference: Self | None = None
-    _rows: list[dict[str, float]] = field(default_factory=list, repr=False)
-    _groups: list[str | None] = field(default_factory=list, repr=False)
-
-    def update(self, prediction: ImageTarget, truth: ImageTarget | None, group: str | None = None) -> None:
-        if truth is None or not (facts := self.of_image(prediction, truth)):
-            return
-        self._rows.append(facts)
-        self._groups.append(group)
+    always = ("psnr", "ssim")
 
     def of_image(self, prediction: ImageTarget, truth: ImageTarget) -> dict[str, float]:
         """{psnr, ssim, psnr_rgb (in colours)} of one image; none where nothing is known."""
@@ -58,24 +90,6 @@ class Restoration:
         lumas = [colour.luma(picture) for picture in (answer, right)]
         facts = {"psnr": decibels(lumas[0] - lumas[1], known), "ssim": image_quality.ssim(*lumas)}
         return facts | ({"psnr_rgb": decibels(answer - right, known)} if len(right) == 3 else {})
-
-    def __add__(self, other: Self) -> Self:
-        reference = None if self.reference is None or other.reference is None else self.reference + other.reference
-        return type(self)(self.space, self.resamples, self.seed, reference, self._rows + other._rows, self._groups + other._groups)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def points(self) -> dict[str, float]:
-        """The values of `compute` without their intervals."""
-        return {key: value.value for key, value in self._resampled(0).items()}
-
-    def compute(self) -> dict[str, Value]:
-        """{psnr, ssim, psnr_rgb where all pictures are in colours: Value}; nan with n = 0 for no images."""
-        return self._resampled(self.resamples)
-
-    def _resampled(self, resamples: int) -> dict[str, Value]:
-        return with_reference(self, ("psnr", "ssim"), resamples)
 
 
 def with_reference(metric: Any, always: tuple[str, ...], resamples: int) -> dict[str, Value]:
@@ -114,7 +128,7 @@ def image_means(rows: list[dict[str, float]], groups: list[str | None], always: 
     if not rows:
         return {key: Value(float("nan"), float("nan"), float("nan"), 0) for key in always}
     named: dict[str, Any] = {key: statistics.mean(np.array([row[key] for row in rows])) for key in rows[0] if all(key in row for row in rows)}
-    codes = bootstrap.codes(groups) if any(group is not None for group in groups) else None
+    codes = bootstrap.group_codes(groups)
     found = bootstrap.evaluate(named, len(rows), groups=codes, resamples=resamples, seed=seed)
     units = len(rows) if codes is None else int(codes.max()) + 1
     return {key: bootstrap.interval(float(value), drawn, units)._replace(n=len(rows)) for key, (value, drawn) in found.items()}

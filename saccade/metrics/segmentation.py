@@ -143,7 +143,7 @@ class Segmentation:
         if not self._images:
             return {key: Value(float("nan"), float("nan"), float("nan"), 0) for key in keys}
         pixels, band, objects = self._stacked()
-        groups = bootstrap.codes(self._groups) if any(g is not None for g in self._groups) else None
+        groups = bootstrap.group_codes(self._groups)
         per_image = np.array([_means(sums_of(image.pixels[..., None], self.space), self.space)["mean_iou"][0] for image in self._images])
 
         def statistic(weights: Array) -> Array:
@@ -162,7 +162,7 @@ class Segmentation:
         if not self._images:
             return []
         pixels, band, objects = self._stacked()
-        groups = bootstrap.codes(self._groups) if any(g is not None for g in self._groups) else None
+        groups = bootstrap.group_codes(self._groups)
 
         def statistic(weights: Array) -> Array:
             s = sums_of(np.tensordot(pixels, weights, (0, 0)), self.space)

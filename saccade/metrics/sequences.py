@@ -143,7 +143,7 @@ class SequenceTagging:
     @property
     def groups(self) -> Array | None:
         """Group ids (n,), or None when no sequence has a group."""
-        return bootstrap.codes(self._groups) if any(g is not None for g in self._groups) else None
+        return bootstrap.group_codes(self._groups)
 
     def points(self) -> dict[str, float]:
         """The values of `compute` without their intervals: what an epoch of training needs."""

@@ -133,8 +133,8 @@ MODELS: dict[str, dict[str, Builder]] = {
     "denoise": {"refine": image_to_image.denoise_refine, "dncnn": image_to_image.denoise_dncnn},
 }
 
-# the tasks whose answers have no classes: pictures, numbers, codes
-UNNAMED = frozenset({"colorize", "upscale", "denoise", "inpaint", "represent", "generate"})
+# the tasks whose answers have no classes: pictures
+UNNAMED = frozenset({"colorize", "upscale", "denoise"})
 
 # what other tools call these models
 OTHER_NAMES = {"lenet": "lenet5", "lenet_5": "lenet5", "lenet-5": "lenet5", "LeNet": "lenet5", "LeNet5": "lenet5", "cnn": "small", "default": "small"}

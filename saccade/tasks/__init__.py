@@ -43,14 +43,14 @@ def find_task(name: str) -> Task[Any]:
     return TASKS[name]
 
 
-def task_of(heads: Sequence[str], *, where: str = "") -> Task[Any]:
-    """What a data set with these heads is for. Raises DataError DATA-TASK when nothing here learns from them.
+def task_of(heads: Sequence[str], sequences: bool = False, *, where: str = "") -> Task[Any]:
+    """What a data set with these heads, of sequences or not, is for. Raises DataError DATA-TASK when nothing here learns from them.
 
     >>> task_of(["label"]).name
     'classify'
     """
     for task in TASKS.values():
-        if task.degrade is None and task.suits(heads):
+        if task.degrade is None and task.suits(heads, sequences):
             return task
     raise DataError("DATA-TASK", f"the data have {', '.join(heads) or 'no labels'}; the tasks are {', '.join(TASKS)}", where=where, fix="name one by --task")
 

@@ -57,5 +57,5 @@ LOCALIZE: Task[Boxes] = Task(
     mode="letterbox",
     recipes=RECIPES,
     measure=measured,
-    wanted=lambda heads: False,
+    wanted=lambda heads, sequences: False,
 )

@@ -73,6 +73,7 @@ SEQUENCE: Task[TagSequence] = Task(
     mode="pad",
     recipes=RECIPES,
     measure=evaluate_sequences,
+    wanted=lambda heads, sequences: "tags" in heads,
 )
 
 SEQUENCE_LABEL: Task[Label] = Task(
@@ -88,5 +89,5 @@ SEQUENCE_LABEL: Task[Label] = Task(
     mode="pad",
     recipes=RECIPES,
     measure=measured,
-    wanted=lambda heads: False,
+    wanted=lambda heads, sequences: sequences and "label" in heads and "tags" not in heads,
 )

@@ -11,6 +11,7 @@ from saccade.data.degrade import Degrade
 from saccade.data.preprocess import Mode
 from saccade.inference.evaluate import evaluate
 from saccade.inference.postprocess import Postprocess, postprocess_of
+from saccade.models.table import settled
 from saccade.training.recipe import Recipe
 
 Size = tuple[int, int]
@@ -27,8 +28,9 @@ class Task(Generic[T]):
     images are learnt from and answered by where the user does not say; None for the whole image. recipes: what training does
     when nothing is said, by model; "" is that of all others. measure: one pass of a model over a loader, see `inference.evaluate.evaluate`.
     degrade: of a task whose truth is the picture itself: how the input is made from it, given the builder's arguments; such a task needs no
-    labels. floors: simple models beside it, see `inference.floors.run_floors`. wanted: whether a data set with these heads is of this task,
-    where the user does not say; asked in the order of the table. adapt: an `ImageDataset` as one that has the head, made of other truths.
+    labels. floors: simple models beside it, see `inference.floors.run_floors`. wanted: whether a data set with these heads, of
+    sequences or not, is of this task where the user does not say; asked in the order of the table. adapt: an `ImageDataset` as one that has
+    the head, made of other truths.
     suggests: arguments of a model's builder that follow from the (adapted) data set, where neither user nor recipe says.
     """
 
@@ -47,7 +49,7 @@ class Task(Generic[T]):
     measure: Callable[..., Any] = evaluate
     degrade: Callable[[Mapping[str, Any]], Degrade] | None = None
     floors: Callable[..., dict[str, Any]] | None = None
-    wanted: Callable[[Sequence[str]], bool] | None = None
+    wanted: Callable[[Sequence[str], bool], bool] | None = None
     adapt: Callable[[Any], Any] | None = None
     suggests: Callable[[Any, str], Mapping[str, Any]] | None = None
 
@@ -60,9 +62,13 @@ class Task(Generic[T]):
         """What training does with this model when nothing is said."""
         return self.recipes.get(model, self.recipes[""])
 
-    def suits(self, heads: Sequence[str]) -> bool:
-        """Whether it is what a data set with these heads is for."""
-        return self.wanted(heads) if self.wanted is not None else self.head in heads
+    def degrading(self, model: str, arguments: Mapping[str, Any]) -> Degrade | None:
+        """How inputs are made from clean pictures for this model; None where the data have truths of their own."""
+        return None if self.degrade is None else self.degrade(settled(self.name, model, arguments))
+
+    def suits(self, heads: Sequence[str], sequences: bool = False) -> bool:
+        """Whether it is what a data set with these heads is for; sequences: whether its samples are sequences."""
+        return self.wanted(heads, sequences) if self.wanted is not None else self.head in heads and not sequences
 
     def space_of(self, spaces: Mapping[str, LabelSpace]) -> LabelSpace:
         """The names of the head's classes; none where it has no classes."""

@@ -160,8 +160,8 @@ def one_more(weight: Tensor, bias: Tensor, new: Tensor, old: Examples | None = N
 
     weight (K, d), bias (K,): of the old classes, fixed. new: (n, d) features of the new class. old: examples of the old classes (replay),
     which together weigh as much as K classes of the new one's weight. Loss: cross entropy over K + 1 classes plus the penalty on the row over
-    features standardised by the examples at hand. Without old examples nothing says where the new class ends: the row is then the mean
-    old row moved, and the loss is of the new images alone, stopped by the penalty.
+    features standardised by the examples at hand. Without old examples nothing says where the new class ends: the loss is then of
+    the new images alone, and the penalty is what stops it.
     """
     weight, bias = weight.double(), bias.double()
     x = new if old is None else torch.cat([new, old.features])

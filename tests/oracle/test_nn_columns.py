@@ -12,7 +12,7 @@ from saccade.data.open import open_dataset
 from saccade.inference.postprocess import Thresholded
 from saccade.metrics.multi_label import MultiLabelScores
 from saccade.nn.heads.columns import Columns
-from saccade.targets import Labels
+from saccade.targets import Boxes, Labels
 
 NAMES = ("colour=blue", "colour=red", "shape=disc", "shape=ring", "shape=square", "wet")
 
@@ -73,3 +73,11 @@ def test_columns_of_a_table_are_questions_and_are_learnt(tmp_path):
     options = {"label": "colour,shape", "model": "columns", "epochs": "15", "floors": False, "selftest": False, "workers": 0, "augment": "none"}
     run = saccade.train(tmp_path / "table.csv", out=tmp_path / "run", test=0.3, **options)
     assert run.metrics["accuracy_colour"]["value"] > 0.9 and run.metrics["accuracy_shape"]["value"] > 0.7
+
+
+def test_a_threshold_of_zero_is_one():
+    boxes = Boxes(torch.tensor([[0.0, 0, 4, 4], [5, 5, 9, 9]]), torch.tensor([0, 1]), torch.tensor([0.1, 0.9]))
+    space = LabelSpace(("a", "b"))
+    assert len(Thresholded().apply([boxes], space)[0]) == 1  # nothing was said: 0.3
+    assert len(Thresholded().with_thresholds(0.0, space).apply([boxes], space)[0]) == 2
+    assert len(Thresholded({"b": 0.5}).apply([boxes], space)[0]) == 2

@@ -26,6 +26,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from saccade.errors import DataError
+from saccade.label_space import QUESTION
 
 # fmt: off
 LABEL = frozenset(
@@ -54,7 +55,7 @@ _BINARY = frozenset(["0", "1", "-1", "", "0.0", "1.0", "-1.0", "true", "false", 
 YES, NO = frozenset(["1", "1.0", "true", "yes"]), frozenset(["0", "0.0", "false", "no"])
 # fmt: on
 KINDS = ("label", "labels", "number", "points", "boxes", "caption")
-QUESTIONS = "="
+QUESTIONS = QUESTION
 """The form of several columns of one class each: the labels are colour=red, shape=square."""
 MANY = frozenset({"points", "boxes", "caption"})
 """Heads of which an image may have several rows."""

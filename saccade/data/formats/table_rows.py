@@ -151,7 +151,7 @@ def _listed(whole: Sequence[tuple[str, ...] | None], mark: str) -> Made:
 def _questions(whole: Sequence[tuple[str, ...] | None], columns: Sequence[str]) -> Made:
     """A column of one class each: the labels are column=class, and nothing is known of a column whose cell is empty."""
     values = [sorted({cells[i] for cells in whole if cells and cells[i]}, key=natural) for i in range(len(columns))]
-    names = [f"{column}={value}" for column, own in zip(columns, values, strict=True) for value in own]
+    names = [f"{column}{QUESTIONS}{value}" for column, own in zip(columns, values, strict=True) for value in own]
     found: list[Any] = []
     for cells in whole:
         given = dict(zip(columns, cells, strict=True)) if cells else {}

@@ -8,35 +8,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saccade.core import Level, Meta
+from saccade.core import LabelSpace, Level, Meta
 from saccade.nn.heads.classify import full
 from saccade.nn.heads.multi_label import MultiLabel, MultiLabelOut, answers
 from saccade.targets.labels import Labels
-
-MARK = "="
-
-
-def columns_of(names: Sequence[str]) -> dict[str, list[int]]:
-    """The questions and the places of their answers: names such as colour=red; a name without = is a question of its own, yes or no.
-
-    >>> columns_of(("colour=red", "colour=blue", "wet"))
-    {'colour': [0, 1], 'wet': [2]}
-    """
-    found: dict[str, list[int]] = {}
-    for k, name in enumerate(names):
-        found.setdefault(name.split(MARK, 1)[0], []).append(k)
-    return found
 
 
 class Columns(MultiLabel):
     """A softmax over the answers of each question, a sigmoid for a question of yes or no; questions without a truth cost nothing.
 
-    names: the K answers, see `columns_of`. Other options are those of `MultiLabel`.
+    names: the K answers, see `LabelSpace.questions`. Other options are those of `MultiLabel`.
     """
 
     def __init__(self, level: Level, names: Sequence[str], **options: Any) -> None:
         super().__init__(level, len(names), **options)
-        self.columns = columns_of(names)
+        self.columns = LabelSpace(tuple(names)).questions
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """(N, K) scores -> (N, K) probabilities, summing to 1 over the answers of each question."""
