@@ -28,7 +28,8 @@ class ImageDataset:
     reason: why this layout was chosen, in one line. channels: 1 or 3, what `read` gives. value_range: the raw values
     (black, white) of images of more than 8 bits. arrays: the pictures (n, h, w, c) of files of many, held once, or the sequences (T, D) of one.
     stamps: size and time of each file when it was checked; a file that has changed since is refused. contents: what was seen
-    then in the truths that stay in files, in numbers (`data.contents`), by record id and head.
+    then in the truths that stay in files, in numbers (`data.contents`), by record id and head. names: what records are called by, by
+    their ids, where a task learns without labels: maps are coloured by them, and nothing learns from them.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ImageDataset:
     arrays: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     stamps: Mapping[str, Stamp] = field(default_factory=dict, repr=False, compare=False)
     contents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False, compare=False)
+    names: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.records)

@@ -71,6 +71,8 @@ class Degrade:
 
         Raises UsageError USE-VALUE when the size is no multiple of the shrink.
         """
+        if self == Degrade():  # the picture itself, whatever its values: what is learnt from alone
+            return clean
         drawn, out = chance.random(4), clean  # always drawn, so that one change does not move the others
         if self.blur[1] and (sigma := _between(self.blur, drawn[0])) > 0:
             out = gaussian(out, sigma)

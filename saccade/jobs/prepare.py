@@ -93,8 +93,16 @@ def chosen_task(options: TrainOptions, dataset: ImageDataset) -> Task[Any]:
 def with_task(dataset: ImageDataset, task: Task[Any]) -> ImageDataset:
     """The data set with the truths that a task learns from alone; of a task that needs none, without any. Raises DataError DATA-TASK."""
     if task.degrade is not None:
-        return dataset.with_records([replace(record, targets={}) for record in dataset.records], spaces={})
+        return dataset.with_records([replace(record, targets={}) for record in dataset.records], spaces={}, names=class_names(dataset))
     return with_head(dataset if task.adapt is None else task.adapt(dataset), task.head)
+
+
+def class_names(dataset: ImageDataset) -> dict[str, str]:
+    """{record id: the name of its class} of the records that have one."""
+    if "label" not in dataset.spaces:
+        return {}
+    names, labels = dataset.spaces["label"].names, dataset.targets("label")
+    return {r.id: names[t.index] for r, t in zip(dataset.records, labels, strict=True) if t is not None and 0 <= t.index < len(names)}
 
 
 def with_head(dataset: ImageDataset, head: str) -> ImageDataset:
