@@ -10,7 +10,7 @@ import torch
 
 from saccade.core import EMPTY, Inputs, LabelSpace, Model
 from saccade.errors import ModelError, SaccadeError, UsageError, nearest
-from saccade.models import colorize, count, image_to_image, multi_label, segment, sequence
+from saccade.models import colorize, count, image_to_image, multi_label, represent, segment, sequence
 from saccade.models.arguments import HINTS, checked, defaults, schema
 from saccade.models.baselines import frequencies, logistic, naive_bayes
 from saccade.models.baselines import table as full_table
@@ -131,10 +131,16 @@ MODELS: dict[str, dict[str, Builder]] = {
     "colorize": {"global_local": colorize.global_local, "rebalanced": partial(colorize.global_local, rebalanced=True)},
     "upscale": {"refine": image_to_image.upscale_refine, "espcn": image_to_image.upscale_espcn, "srcnn": image_to_image.upscale_srcnn},
     "denoise": {"refine": image_to_image.denoise_refine, "dncnn": image_to_image.denoise_dncnn},
+    "represent": {
+        "autoencoder": represent.autoencoder,
+        "pca": represent.pca,
+        "denoising_autoencoder": represent.denoising_autoencoder,
+        "stacked_autoencoder": represent.stacked_autoencoder,
+    },
 }
 
 # the tasks whose answers have no classes: pictures
-UNNAMED = frozenset({"colorize", "upscale", "denoise"})
+UNNAMED = frozenset({"colorize", "upscale", "denoise", "represent"})
 
 # what other tools call these models
 OTHER_NAMES = {"lenet": "lenet5", "lenet_5": "lenet5", "lenet-5": "lenet5", "LeNet": "lenet5", "LeNet5": "lenet5", "cnn": "small", "default": "small"}

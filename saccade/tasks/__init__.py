@@ -14,6 +14,7 @@ from saccade.tasks.detect import DETECT
 from saccade.tasks.instances import INSTANCES
 from saccade.tasks.localize import LOCALIZE
 from saccade.tasks.multilabel import MULTILABEL
+from saccade.tasks.represent import REPRESENT
 from saccade.tasks.segment import SEGMENT
 from saccade.tasks.sequence import SEQUENCE, SEQUENCE_LABEL
 from saccade.tasks.task import Task
@@ -33,6 +34,7 @@ TASKS: dict[str, Task[Any]] = {
     "colorize": COLORIZE,
     "upscale": UPSCALE,
     "denoise": DENOISE,
+    "represent": REPRESENT,
 }
 
 
