@@ -187,19 +187,13 @@ class System(nn.Module):
     def stages(self) -> Sequence[Stage]:
         return (Stage("all", 1.0, (Phase("all", lambda: decay_groups(self)),)),)
 
+    def outputs(self, inputs: Tensor, sizes: Tensor) -> Any:
+        """What one pass over these inputs gives without a truth; its cost is that of the system."""
+        raise NotImplementedError(f"{type(self).__name__} has no outputs")
 
-class Model(System):
-    """One backbone (possibly with necks), several named heads, and a weight for each head's loss.
-
-    Each head sees the rows it has targets for, and no other; a batch without any target of a head gives no term of it.
-    """
-
-    def __init__(self, backbone: Backbone, heads: Mapping[str, Head[Any, Any]], weights: Mapping[str, float] = EMPTY) -> None:
-        super().__init__()
-        unknown = set(weights) - set(heads)
-        if unknown:
-            raise ValueError(f"weights are given for {sorted(unknown)}, but the heads are {sorted(heads)}")
-        self.backbone, self.heads, self.weights = backbone, nn.ModuleDict(dict(heads)), dict(weights)
+    def evaluate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, list[Any]]]:
+        """The losses of one batch, and per head what is measured of each of its samples; nothing here."""
+        return self(batch), {}
 
     frozen: tuple[str, ...] = ()
     """Names of the modules that stay as they are: no gradient, and always in eval mode, so that their running statistics stay too."""
@@ -218,6 +212,20 @@ class Model(System):
         for name in self.frozen:
             self.get_submodule(name).eval()
         return self
+
+
+class Model(System):
+    """One backbone (possibly with necks), several named heads, and a weight for each head's loss.
+
+    Each head sees the rows it has targets for, and no other; a batch without any target of a head gives no term of it.
+    """
+
+    def __init__(self, backbone: Backbone, heads: Mapping[str, Head[Any, Any]], weights: Mapping[str, float] = EMPTY) -> None:
+        super().__init__()
+        unknown = set(weights) - set(heads)
+        if unknown:
+            raise ValueError(f"weights are given for {sorted(unknown)}, but the heads are {sorted(heads)}")
+        self.backbone, self.heads, self.weights = backbone, nn.ModuleDict(dict(heads)), dict(weights)
 
     def outputs(self, inputs: Tensor, sizes: Tensor) -> dict[str, Any]:
         """Every head's Out, for all rows."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from saccade.core import Batch, Geometry, Meta, Metric, Model, System
+from saccade.core import Batch, Geometry, Meta, Metric, System
 from saccade.targets import SegmentationMap
 from saccade.training.engine import Engine
 
@@ -33,11 +33,8 @@ def validate(system: System, batches: Iterable[Batch], *, engine: Engine, metric
     running = {head: make() for head, make in metrics.items()}
     for batch in batches:
         placed = engine.place_batch(batch)
-        if isinstance(system, Model):
-            with engine.autocast():
-                terms, predictions = system.evaluate(in_input_pixels(placed))
-        else:
-            terms, predictions = engine.losses(system, placed, "all"), {}
+        with engine.autocast():
+            terms, predictions = system.evaluate(in_input_pixels(placed))
         if terms:
             total, images = total + len(batch) * float(sum(terms.values())), images + len(batch)
         for head, metric in running.items():
