@@ -156,6 +156,10 @@ POLICIES: dict[str, dict[str, Any]] = {
     "mosaic": {
         "flip": True, "scale": 0.3, "aspect": 0.1, "translate": 0.1, "brightness": 0.15, "contrast": 0.2, "saturation": 0.4, "hue": 0.02, "mosaic": 0.7,
     },
+    # key points of one object, which is turned, too large or too small, and not in the middle
+    "poses": {
+        "flip": True, "rotate_deg": 25.0, "scale": 0.3, "aspect": 0.1, "translate": 0.1, "brightness": 0.15, "contrast": 0.25, "saturation": 0.3, "hue": 0.02,
+    },
     # what has no up and down: cells, tissue, aerial photographs
     "cells": {
         "flip": True, "flip_vertical": True, "quarter_turns": True, "rotate_deg": 20.0, "scale": 0.2, "shear_deg": 5.0, "elastic": 0.02, "brightness": 0.1,

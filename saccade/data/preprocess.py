@@ -12,11 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saccade.data.tiles import Tiling
+from saccade.core import Dataset
+from saccade.data.crops import CroppedDataset, Crops
+from saccade.data.tiles import Tiling, windowed
 from saccade.data.whiten import Whitening
 from saccade.errors import ModelError, UsageError, nearest, unknown_name
 from saccade.ops.geometry import Geometry
 from saccade.ops.resample import placed, shrunk
+from saccade.targets import Boxes
 
 cv2.setNumThreads(1)  # the loader's threads work on different images; more of them on one image only get in their way
 
@@ -51,7 +54,8 @@ class Preprocess:
     that networks are told of, and a batch is no larger than its largest picture needs) or keep (as pad, but nothing is scaled, and what
     does not fit is cut). fill: grey in [0, 1]. value_range:
     what deeper images were scaled by. whitening: what is done to the values last, None for nothing. tiling: the windows of an
-    image that are inputs each, their answers being put together; None where the whole image is the input.
+    image that are inputs each, their answers being put together; None where the whole image is the input. crops: how objects are cut out
+    where each is an input of its own.
     """
 
     size: tuple[int, int]
@@ -61,6 +65,7 @@ class Preprocess:
     value_range: tuple[float, float] | None = None
     whitening: Whitening | None = None
     tiling: Tiling | None = None
+    crops: Crops | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in tuple(MODES):
@@ -78,6 +83,20 @@ class Preprocess:
             raise ModelError("MODEL-ARGS", f"preprocess whitening {problem}")
         if self.tiling is not None and (problem := self.tiling.misfit):
             raise ModelError("MODEL-ARGS", f"preprocess tiling {problem}")
+        if self.tiling is not None and self.crops is not None:
+            raise ModelError("MODEL-ARGS", "preprocess has a tiling and crops; an input is a window or an object")
+
+    @property
+    def kind(self) -> str:
+        """What the inputs are, in a word."""
+        return "windows" if self.tiling else "objects" if self.crops else "images"
+
+    def parts(self, dataset: Dataset, boxes: Sequence[Boxes] | None = None) -> Dataset:
+        """The data set whose records are inputs: windows of the images, crops of their objects (of these boxes, one entry an image, or else of the truths'), or
+        the images themselves. Raises ValueError for boxes where nothing is cropped."""
+        if boxes is not None and self.crops is None:
+            raise ValueError("boxes are given, and the inputs are no crops of objects")
+        return windowed(dataset, self.tiling) if self.crops is None else CroppedDataset(dataset, self.crops, self.size, boxes)
 
     def geometry(self, source: tuple[int, int]) -> Geometry:
         """Source pixels (a picture of the given (h, w)) -> input pixels."""
@@ -161,10 +180,10 @@ class Preprocess:
         return cv2.BORDER_CONSTANT if self.mode in ("letterbox", *PADDED) else cv2.BORDER_REFLECT_101
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values; `whitening` and `tiling` only where there is some."""
-        held = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("whitening", "tiling")}
+        """JSON values; `whitening`, `tiling` and `crops` only where there are some."""
+        held = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("whitening", "tiling", "crops")}
         held |= {"size": list(self.size), "value_range": None if self.value_range is None else list(self.value_range)}
-        more = {"whitening": self.whitening, "tiling": self.tiling}
+        more = {"whitening": self.whitening, "tiling": self.tiling, "crops": self.crops}
         return held | {name: value.to_dict() for name, value in more.items() if value is not None}
 
     @classmethod
@@ -179,17 +198,19 @@ class Preprocess:
         if given.get("whitening") is not None:
             given["whitening"] = Whitening.from_dict(given["whitening"])
         if given.get("tiling") is not None:
-            given["tiling"] = _tiling(given["tiling"])
+            given["tiling"] = _stored(Tiling, given["tiling"], "tiling")
+        if given.get("crops") is not None:
+            given["crops"] = _stored(Crops, given["crops"], "crops")
         return cls(**given)
 
 
-def _tiling(stored: Any) -> Tiling:
+def _stored(kind: Any, stored: Any, name: str) -> Any:
     if not isinstance(stored, Mapping):
-        raise ModelError("MODEL-ARGS", f"preprocess tiling is {str(stored)[:60]}, expected a table")
+        raise ModelError("MODEL-ARGS", f"preprocess {name} is {str(stored)[:60]}, expected a table")
     try:
-        return Tiling.from_dict(stored)
+        return kind.from_dict(stored)
     except UsageError as problem:
-        raise ModelError("MODEL-ARGS", f"preprocess tiling: {problem.got}") from problem
+        raise ModelError("MODEL-ARGS", f"preprocess {name}: {problem.got}") from problem
 
 
 def _whole(value: object) -> bool:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -241,7 +242,20 @@ def tile_of(target: Any, window: Window, least: float) -> Any:
     return None if target is None else seen(target, window.geometry, least).warp(window.geometry)
 
 
-class TiledDataset:
+class Parts(ABC):
+    """A data set whose records are parts of another data set's images: windows of each, or the crops of its objects.
+
+    dataset: the one of whole images. `joined` turns answers of parts into answers of images.
+    """
+
+    dataset: Dataset
+
+    @abstractmethod
+    def joined(self, answers: Iterable[tuple[str, Any]]) -> Iterator[tuple[int, Any]]:
+        """Answers by record id -> (place in `dataset`, answer), each image's as soon as its last part has one. Raises ValueError for an unknown id."""
+
+
+class TiledDataset(Parts):
     """The windows of a data set's images as a data set: record `path@x,y` is the window there.
 
     An image is decoded once for its windows as long as they are read one after another; kept_bytes bounds what is kept, but for
@@ -314,6 +328,22 @@ class TiledDataset:
         part.parts, part.records = [self.parts[i] for i in indices], [self.records[i] for i in indices]
         return part
 
+    def joined(self, answers: Iterable[tuple[str, Any]]) -> Iterator[tuple[int, Any]]:
+        """See `Parts.joined`; how windows are joined: `merged`."""
+        places = {record.id: i for i, record in enumerate(self.records)}
+        waiting: dict[int, dict[Window, Any]] = {}
+        needed: dict[int, list[Window]] = {}
+        for name, answer in answers:
+            if name not in places:
+                raise ValueError(f"{name} is no window of this data set; windows are named path@x,y")
+            place, window = self.parts[places[name]]
+            if place not in waiting:
+                waiting[place], needed[place] = {}, self.tiling.windows(self.dataset.size(place))
+            waiting[place][window] = answer
+            if len(waiting[place]) == len(needed[place]):
+                parts, windows = waiting.pop(place), needed.pop(place)
+                yield place, merged([parts[window] for window in windows], self.dataset.size(place), self.tiling)
+
 
 def windowed(dataset: Dataset, tiling: Tiling | None) -> Dataset:
     """The windows of a data set's images; the data set itself where there is no tiling."""
@@ -321,32 +351,24 @@ def windowed(dataset: Dataset, tiling: Tiling | None) -> Dataset:
 
 
 def images_of(dataset: Dataset) -> Dataset:
-    """The data set of whole images that a data set of windows was made of; any other one itself."""
-    return dataset.dataset if isinstance(dataset, TiledDataset) else dataset
+    """The data set of whole images that a data set of parts was made of; any other one itself."""
+    return dataset.dataset if isinstance(dataset, Parts) else dataset
 
 
 def whole_answers(answers: Iterable[tuple[str, Any]], dataset: Dataset) -> Iterator[tuple[int, Any]]:
-    """Answers by record id -> (place in `images_of(dataset)`, answer), each image's as soon as its last window has one.
+    """Answers by record id -> (place in `images_of(dataset)`, answer), each image's as soon as its last part has one.
 
-    So no more is held than the answers of unfinished images; an image of which a window has none is left out. Answers of a data
-    set that is not one of windows pass as they are. Raises ValueError for an id that is none of the data set's.
+    So no more is held than the answers of unfinished images; an image of which a part has none is left out. Answers of a data
+    set that is not one of parts pass as they are. Raises ValueError for an id that is none of the data set's.
     """
+    if isinstance(dataset, Parts):
+        yield from dataset.joined(answers)
+        return
     places = {record.id: i for i, record in enumerate(dataset.records)}
-    waiting: dict[int, dict[Window, Any]] = {}
-    needed: dict[int, list[Window]] = {}
     for name, answer in answers:
         if name not in places:
-            raise ValueError(f"{name} is no {'window' if isinstance(dataset, TiledDataset) else 'record'} of this data set; windows are named path@x,y")
-        if not isinstance(dataset, TiledDataset):
-            yield places[name], answer
-            continue
-        place, window = dataset.parts[places[name]]
-        if place not in waiting:
-            waiting[place], needed[place] = {}, dataset.tiling.windows(dataset.dataset.size(place))
-        waiting[place][window] = answer
-        if len(waiting[place]) == len(needed[place]):
-            parts, windows = waiting.pop(place), needed.pop(place)
-            yield place, merged([parts[window] for window in windows], dataset.dataset.size(place), dataset.tiling)
+            raise ValueError(f"{name} is no record of this data set")
+        yield places[name], answer
 
 
 def merge_answers(answers: Mapping[str, Any], dataset: TiledDataset) -> dict[str, Any]:

@@ -24,10 +24,11 @@ from saccade.core import Dataset, Geometry, LabelSpace, Metric, Model, Value
 from saccade.data.degrade import Degrade
 from saccade.data.loader import Loader
 from saccade.data.preprocess import Preprocess
-from saccade.data.tiles import images_of, whole_answers, windowed
+from saccade.data.tiles import images_of, whole_answers
 from saccade.inference.answers import row_of
 from saccade.inference.postprocess import Postprocess
 from saccade.inference.tables import write_csv
+from saccade.targets.boxes import Boxes
 from saccade.targets.image_target import ImageTarget
 from saccade.training.validate import in_input_pixels
 
@@ -109,13 +110,16 @@ def beside(drawn: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(padded, axis=1)
 
 
-def in_order(dataset: Dataset, preprocess: Preprocess, degrade: Degrade | None, *, batch_size: int, **options: Any) -> Loader:
-    """The batches that a model is measured by: every image once, by its windows where there is a tiling.
+def in_order(
+    dataset: Dataset, preprocess: Preprocess, degrade: Degrade | None, *, batch_size: int, boxes: Sequence[Boxes] | None = None, **options: Any
+) -> Loader:
+    """The batches that a model is measured by: every image once, by its windows where there is a tiling, by its objects where these are cropped, those
+    with `boxes` where they are given.
 
     Pictures that are made worse are measured whole where nothing is scaled, at most `DEGRADED_SIDE` pixels a side from the top left corner.
     """
     if degrade is None:
-        return Loader(windowed(dataset, preprocess.tiling), preprocess, batch_size=batch_size, **options)
+        return Loader(preprocess.parts(dataset, boxes), preprocess, batch_size=batch_size, **options)
     if preprocess.mode == "keep":
         preprocess, batch_size = replace(preprocess, size=(DEGRADED_SIDE, DEGRADED_SIDE)), min(batch_size, DEGRADED_BATCH)
     return Loader(dataset, preprocess, batch_size=batch_size, degrade=degrade, **options)

@@ -15,9 +15,10 @@ import torch
 
 from saccade.core import Dataset, Inputs, LabelSpace, Model
 from saccade.data.augment import Policy
+from saccade.data.crops import Crops, typical_crop
 from saccade.data.loader import heads_of
 from saccade.data.preprocess import Preprocess
-from saccade.data.tiles import Tiling, square, windowed
+from saccade.data.tiles import Tiling, square
 from saccade.errors import UsageError
 from saccade.inference.device import multiply_adds
 from saccade.jobs.defaults import batch_size
@@ -26,7 +27,8 @@ from saccade.jobs.prepare import Prepared
 from saccade.jobs.start import source_of
 from saccade.jobs.tiling import required
 from saccade.jobs.tricks import class_weights, initialisation, mean_of_weights, penalties
-from saccade.models.table import build
+from saccade.models.table import build, settled
+from saccade.tasks import Task
 from saccade.training.engine import auto_precision, pick_device
 from saccade.training.initialisations import initialise
 from saccade.training.optimisers import Start, start_of
@@ -86,7 +88,7 @@ class Plan:
         }
         own |= {k: ",".join(v) if isinstance(v, list) else v for k, v in self.start.items() if k != "rates"}
         own |= {_OPTION_OF.get(k, k): v for k, v in asdict(self.settings).items()}
-        return own | {f"preprocess.{k}": v for k, v in self.preprocess.items() if k not in ("size", "tiling")} | nested
+        return own | {f"preprocess.{k}": v for k, v in self.preprocess.items() if k not in ("size", "tiling", "crops")} | nested
 
     def build(self, space: LabelSpace) -> Model:
         """The network with its first weights, which follow from the seed alone."""
@@ -128,23 +130,26 @@ def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
         recipe = replace(recipe, arguments={**task.suggests(prepared.dataset, model), **recipe.arguments})
     tile = choose("tile", task.tile, "pictures are answered pixel for pixel, by windows" if task.tile else "")
     tiling = square(tile, choose("tile_overlap", None, "a quarter of the window" if tile else ""))
-    train = windowed(prepared.part("train"), tiling)
-    n, typical = len(train), typical_size(prepared)
+    arguments = network_arguments(options, choose, recipe)
+    crops, typical = cropping(task, model, arguments, tiling), typical_size(prepared)
     if tiling is not None:
         typical = min(typical[0], tiling.size[0]), min(typical[1], tiling.size[1])
+    if crops is not None:
+        typical = typical_crop(prepared.part("train"), crops)
     if task.mode == "keep":
         size = _windows(options, choose, tiling)
     else:
         size = _size(options, choose, given.size(model) or task.size(model, typical), typical)
-    common: dict[str, Any] = {"mode": task.mode, "value_range": prepared.dataset.value_range, "tiling": tiling}
+    common: dict[str, Any] = {"mode": task.mode, "value_range": prepared.dataset.value_range, "tiling": tiling, "crops": crops}
     preprocess = Preprocess(size=size, channels=prepared.dataset.channels, **common)
+    train = preprocess.parts(prepared.part("train"))
+    n = len(train)
     inputs = given.inputs(prepared.dataset.channels, size, model) or Inputs(prepared.dataset.channels, size, *constants(train, preprocess))
     policy, mix = augmentation(options, choose, prepared.dataset, recipe)
     if options.fit in ("linear", "prototypes"):
         policy, mix = fixed_pictures(options, choose, prepared.dataset)
-    arguments = network_arguments(options, choose, recipe)
     arguments |= class_weights(options, choose, train, task.name, model, task.head)
-    batch = int(choose("batch", recipe.batch or batch_size(n), recipe.why if recipe.batch else f"{n} training {'windows' if tiling else 'images'}"))
+    batch = int(choose("batch", recipe.batch or batch_size(n), recipe.why if recipe.batch else f"{n} training {preprocess.kind}"))
     settings = learning(options, choose, batch, n, recipe)
     device = pick_device(options.device)
     network = build(task.name, model, inputs, prepared.space, arguments)
@@ -159,6 +164,14 @@ def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
     done = task.name, model, arguments, inputs, *stored, batch, settings, monitor
     tricks = choose.origins, initialisation(options, choose), choose("sampling", "plain")
     return Plan(*done, str(device), workers, cache, options.min_precision, start, *tricks)
+
+
+def cropping(task: Task[Any], model: str, arguments: Mapping[str, Any], tiling: Tiling | None) -> Crops | None:
+    """How objects are cut out for this model. Raises UsageError USE-OPTION where there are windows too."""
+    crops = task.crops(settled(task.name, model, arguments)) if task.crops is not None else None
+    if crops is not None and tiling is not None:
+        raise UsageError("USE-OPTION", "this network sees one object at a time", where="--tile", fix="leave --tile out, or --set view=whole")
+    return crops
 
 
 def typical_size(prepared: Prepared) -> tuple[int, int]:

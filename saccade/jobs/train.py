@@ -23,7 +23,6 @@ from saccade.data.augment_mix import Mix
 from saccade.data.loader import Loader
 from saccade.data.open import located
 from saccade.data.preprocess import Preprocess
-from saccade.data.tiles import windowed
 from saccade.errors import InterruptedRun, ResourceError, SaccadeError
 from saccade.jobs import finish as finishing
 from saccade.jobs.defaults import enough_epochs
@@ -183,7 +182,7 @@ def make_feeds(plan: Plan, prepared: Prepared) -> Feeds:
     """The loaders of a plan: training images shuffled, changed and mixed; validation images as they are."""
     preprocess, task = Preprocess.from_dict(plan.preprocess), prepared.task
     train = Loader(
-        windowed(prepared.part("train"), preprocess.tiling),
+        preprocess.parts(prepared.part("train")),
         preprocess,
         batch_size=plan.batch,
         policy=Policy.from_dict(plan.policy),
@@ -226,7 +225,7 @@ def selftest(model: Model, plan: Plan, prepared: Prepared, run: RunFolder, engin
 def few_images(plan: Plan, prepared: Prepared) -> Batch:
     """Eight training images with a truth, of as many classes as there are."""
     preprocess, task = Preprocess.from_dict(plan.preprocess), prepared.task
-    train = windowed(prepared.part("train"), preprocess.tiling)
+    train = preprocess.parts(prepared.part("train"))
     chosen: list[int] = []
     seen: dict[Any, list[int]] = {}
     for place, record in enumerate(train.records):
@@ -244,8 +243,8 @@ def few_images(plan: Plan, prepared: Prepared) -> Batch:
 
 def with_epochs(plan: Plan, options: TrainOptions, prepared: Prepared, model: Model, feeds: Feeds, run: RunFolder, engine: Engine, began: float) -> Plan:
     """The plan with its epochs: the user's, or what the budget allows at the speed measured, but never more than help."""
-    tiling = Preprocess.from_dict(plan.preprocess).tiling
-    n, val, test = (len(windowed(prepared.part(name), tiling)) for name in ("train", "val", finishing.evaluated_part(prepared)))
+    preprocess = Preprocess.from_dict(plan.preprocess)
+    n, val, test = (len(preprocess.parts(prepared.part(name))) for name in ("train", "val", finishing.evaluated_part(prepared)))
     if isinstance(model, Estimated) or plan.start.get("fit", "loop") != "loop":
         return replace(plan, origins={**plan.origins, "epochs": "auto: it learns without epochs"})
     if options.epochs is not None:
@@ -257,7 +256,7 @@ def with_epochs(plan: Plan, options: TrainOptions, prepared: Prepared, model: Mo
     most = round(enough_epochs(n) * prepared.task.recipe(plan.model).epochs * (2 if options.budget else 1))  # who grants the time may use it
     fits = epochs_in(left, speed, train_images=n, val_images=val)
     run.event("speed", images_per_s=round(1 / speed.later_s, 1), budget=budget, epochs=fits, most=most)
-    why = f"auto: {1 / speed.later_s:.0f} images/s in a budget of {budget}" if fits < most else f"auto: enough for {n} {'windows' if tiling else 'images'}"
+    why = f"auto: {1 / speed.later_s:.0f} images/s in a budget of {budget}" if fits < most else f"auto: enough for {n} {preprocess.kind}"
     if fits == 1 and left < n * speed.later_s:
         run.alert("RUN-BUDGET", f"one epoch takes {n * speed.later_s:.0f} s, {max(0, left):.0f} s are left of {budget}")
     return replace(plan, settings=replace(plan.settings, epochs=min(fits, most)), origins={**plan.origins, "epochs": why})

@@ -50,7 +50,7 @@ def nano(
     backbone: "csp" is the one above, which alone has widths, blocks and another norm than its own.
     candidates: cells that answer for an object. detections: answers to an image at most.
     """
-    body = _body(backbone, inputs, widths, blocks, width, norm)
+    body = body_of(backbone, inputs, widths, blocks, width, norm)
     aggregation = PathAggregation(body.levels, widths=[scaled(w, width, 8) for w in neck], norm=norm)
     choice = Choice(score_threshold, nms_overlap, max(1000, detections), detections)
     levels = aggregation.levels[1:]
@@ -80,11 +80,12 @@ def yolo(
     grid, boxes: S and B. units: of the dense layer, 4096 in the paper (then dropout counts); 0 has none, see `nn.heads.yolo`.
     Deviations: a small cross-stage partial backbone that can be trained from scratch, and no dense layer unless asked for.
     """
-    body = _body(backbone, inputs, widths, blocks, width, "batch")
+    body = body_of(backbone, inputs, widths, blocks, width, "batch")
     choice = Choice(score_threshold, nms_overlap, 1000, detections)
     head = Yolo(body.levels[-1], len(space), grid=grid, boxes=boxes, units=units, dropout=dropout, width=scaled(256, width, 8), choice=choice)
     return Model(body, {"boxes": head})
 
 
-def _body(name: str, inputs: Inputs, widths: Sequence[int], blocks: Sequence[int], width: float, norm: Norm) -> Staged:
+def body_of(name: str, inputs: Inputs, widths: Sequence[int], blocks: Sequence[int], width: float, norm: Norm) -> Staged:
+    """The backbone of a name; "csp" with these widths, blocks and norm."""
     return CSP(inputs, widths=[scaled(w, width, 8) for w in widths], blocks=blocks, norm=norm) if name == "csp" else BACKBONES[name](inputs, width)

@@ -19,9 +19,18 @@ from saccade.models.detect import nano, yolo
 from saccade.models.filters import filter_bank
 from saccade.models.imagenet import alexnet, densenet, googlenet, inception_resnet_v2, inception_v2, inception_v3, mobilenet, squeezenet, vgg
 from saccade.models.localize import localizer
+from saccade.models.pose import heat_maps, regression
 from saccade.models.retina import retinanet, retinanet_resnet50_fpn
 from saccade.models.ssd import ssd, ssd300_vgg16
-from saccade.models.two_stage import fast_rcnn, faster_rcnn, fasterrcnn_resnet50_fpn, mask_rcnn, maskrcnn_resnet50_fpn
+from saccade.models.two_stage import (
+    fast_rcnn,
+    faster_rcnn,
+    fasterrcnn_resnet50_fpn,
+    keypoint_rcnn,
+    keypointrcnn_resnet50_fpn,
+    mask_rcnn,
+    maskrcnn_resnet50_fpn,
+)
 
 Builder = Callable[..., Model]
 
@@ -111,6 +120,12 @@ MODELS: dict[str, dict[str, Builder]] = {
     },
     "localize": {"localizer": localizer},
     "instances": {"mask_rcnn": mask_rcnn, "maskrcnn_resnet50_fpn": maskrcnn_resnet50_fpn},
+    "keypoints": {
+        "heat_maps": heat_maps,
+        "regression": regression,
+        "keypoint_rcnn": keypoint_rcnn,
+        "keypointrcnn_resnet50_fpn": keypointrcnn_resnet50_fpn,
+    },
     "segment": {
         "unet": segment.unet,
         "segnet": segment.segnet,

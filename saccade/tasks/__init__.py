@@ -12,6 +12,7 @@ from saccade.tasks.count import COUNT
 from saccade.tasks.denoise import DENOISE
 from saccade.tasks.detect import DETECT
 from saccade.tasks.instances import INSTANCES
+from saccade.tasks.keypoints import KEYPOINTS
 from saccade.tasks.localize import LOCALIZE
 from saccade.tasks.multilabel import MULTILABEL
 from saccade.tasks.represent import REPRESENT
@@ -29,6 +30,7 @@ TASKS: dict[str, Task[Any]] = {
     "detect": DETECT,
     "localize": LOCALIZE,
     "instances": INSTANCES,
+    "keypoints": KEYPOINTS,
     "segment": SEGMENT,
     "count": COUNT,
     "colorize": COLORIZE,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic
 
 from saccade.core import Dataset, LabelSpace, Metric, T
+from saccade.data.crops import Crops
 from saccade.data.degrade import Degrade
 from saccade.data.preprocess import Mode
 from saccade.inference.evaluate import evaluate
@@ -28,7 +29,8 @@ class Task(Generic[T]):
     images are learnt from and answered by where the user does not say; None for the whole image. recipes: what training does
     when nothing is said, by model; "" is that of all others. measure: one pass of a model over a loader, see `inference.evaluate.evaluate`.
     degrade: of a task whose truth is the picture itself: how the input is made from it, given the builder's arguments; such a task needs no
-    labels. floors: simple models beside it, see `inference.floors.run_floors`. wanted: whether a data set with these heads, of
+    labels. crops: of a task whose inputs may be objects instead of images: how they are cut out, given the builder's arguments; None for whole images.
+    floors: simple models beside it, see `inference.floors.run_floors`. wanted: whether a data set with these heads, of
     sequences or not, is of this task where the user does not say; asked in the order of the table. adapt: an `ImageDataset` as one that has
     the head, made of other truths.
     suggests: arguments of a model's builder that follow from the (adapted) data set, where neither user nor recipe says.
@@ -48,6 +50,7 @@ class Task(Generic[T]):
     recipes: Mapping[str, Recipe] = field(default_factory=lambda: {"": Recipe("the usual recipe")})
     measure: Callable[..., Any] = evaluate
     degrade: Callable[[Mapping[str, Any]], Degrade] | None = None
+    crops: Callable[[Mapping[str, Any]], Crops | None] | None = None
     floors: Callable[..., dict[str, Any]] | None = None
     wanted: Callable[[Sequence[str], bool], bool] | None = None
     adapt: Callable[[Any], Any] | None = None
