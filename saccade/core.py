@@ -386,6 +386,9 @@ class Estimated(Model):
     What it learns are its buffers and parameters, whose shapes its arguments determine, so that a model file holds it like any other.
     """
 
+    warm: bool = False
+    """Whether its first weights are those of a trained model."""
+
     def estimate(self, feeds: Feeds, run: Run) -> None:
         """Learns from the training batches, asked for as often as needed; long work tells `run.event("step", phase=..., n=..., total=...)`."""
         raise NotImplementedError(f"{type(self).__name__} has no estimate")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import cv2
@@ -62,7 +63,7 @@ def touching(labels: np.ndarray) -> np.ndarray:
 def colour_histograms(image: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
     """(h, w, C) in [0, 255] -> (count, 25 C) float32: of each channel 25 equal bins; rows sum to 1 (section 3.2, eq. 1)."""
     place = np.minimum(image.astype(np.float32) * (COLOUR_BINS / 256), COLOUR_BINS - 1).astype(np.int32)
-    return _histograms(place, labels, count, COLOUR_BINS)
+    return _histograms(np.moveaxis(place, 2, 0), labels, count, COLOUR_BINS)
 
 
 def texture_histograms(image: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
@@ -72,19 +73,21 @@ def texture_histograms(image: np.ndarray, labels: np.ndarray, count: int) -> np.
     the paper does not say up to where. Rows sum to 1.
     """
     smooth = cv2.GaussianBlur(image.astype(np.float32), (0, 0), 1.0, borderType=cv2.BORDER_REPLICATE).reshape(image.shape)
-    padded = np.pad(smooth, ((1, 1), (1, 1), (0, 0)), mode="edge")
-    down, along = padded[2:, 1:-1] - padded[:-2, 1:-1], padded[1:-1, 2:] - padded[1:-1, :-2]
-    angles = np.arange(ORIENTATIONS) * (2 * math.pi / ORIENTATIONS)
-    steep = np.stack([np.maximum(0, math.cos(t) * along + math.sin(t) * down) for t in angles], 3)  # (h, w, C, 8)
-    most = steep.max((0, 1, 3), keepdims=True)
-    place = np.minimum(steep * (TEXTURE_BINS / np.maximum(most, 1e-6)), TEXTURE_BINS - 1).astype(np.int32)
-    return _histograms(place.reshape(*labels.shape, -1), labels, count, TEXTURE_BINS)
+    places = []
+    for plane in np.moveaxis(smooth, 2, 0):
+        padded = np.pad(plane, 1, mode="edge")
+        down, along = padded[2:, 1:-1] - padded[:-2, 1:-1], padded[1:-1, 2:] - padded[1:-1, :-2]
+        half = [math.cos(t) * along + math.sin(t) * down for t in np.arange(ORIENTATIONS // 2) * (2 * math.pi / ORIENTATIONS)]
+        factor = TEXTURE_BINS / max(1e-6, *(float(np.abs(steep).max()) for steep in half))
+        for steep in (*half, *(-steep for steep in half)):
+            places.append(np.clip(steep * factor, 0, TEXTURE_BINS - 1).astype(np.uint8))
+    return _histograms(places, labels, count, TEXTURE_BINS)
 
 
-def _histograms(place: np.ndarray, labels: np.ndarray, count: int, bins: int) -> np.ndarray:
-    """Bin numbers (h, w, F) -> (count, F bins) float32 whose rows sum to 1."""
-    base = labels.ravel() * bins
-    columns = [np.bincount(base + place[..., f].ravel(), minlength=count * bins).reshape(count, bins) for f in range(place.shape[2])]
+def _histograms(places: Iterable[np.ndarray], labels: np.ndarray, count: int, bins: int) -> np.ndarray:
+    """F maps (h, w) of bin numbers -> (count, F bins) float32 whose rows sum to 1."""
+    base = labels.ravel().astype(np.intp) * bins
+    columns = [np.bincount(base + place.ravel(), minlength=count * bins).reshape(count, bins) for place in places]
     found = np.concatenate(columns, 1).astype(np.float32)
     return found / found.sum(1, keepdims=True)
 

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saccade import storage
+from saccade.core import Estimated
 from saccade.data.open import located
 from saccade.data.split import Split
 from saccade.errors import DataError, ModelError, UsageError
 from saccade.jobs.options import TrainOptions, make_options, memory
 from saccade.jobs.plan import Plan
 from saccade.jobs.prepare import Prepared, open_checked, prepare
+from saccade.jobs.start import begin_with
 from saccade.training.engine import Engine, set_threads
 from saccade.training.run_folder import Listener, RunFolder
 
@@ -52,8 +54,10 @@ def run_resume(options: TrainOptions, *, listeners: Sequence[Listener] = ()) -> 
         plan = adjusted(extended(Plan.from_dict(run.info["plan"]), options, run), options)
         engine = Engine(plan.device, plan.settings.precision)
         model = plan.build(prepared.space)
+        if isinstance(model, Estimated):  # it has no checkpoints: it begins again, with what it began with
+            begin_with(model, plan, run, prepared.space)
         return train.train_planned(
-            plan, model, train.make_feeds(plan, prepared), prepared, run, engine, floors=options.floors if "floors" in options.given else stored.floors
+            plan, model, train.make_feeds(plan, prepared), prepared, run, engine, floors_s=(options if "floors" in options.given else stored).floors_s
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from saccade import bundle
 from saccade.bundle import Card
-from saccade.core import Inputs, Model
+from saccade.core import Estimated, Inputs, Model
 from saccade.errors import UsageError, nearest
 from saccade.models import weights
 from saccade.tasks import Task
@@ -116,3 +116,5 @@ def begin_with(model: Model, plan: Plan, run: RunFolder, spaces: Any) -> None:
         path = weights.fetch(plan.model)
         fresh = weights.load(model, plan.model, path, spaces.names)
         run.event("weights", source=path.name, taken=len(model.state_dict()) - len(fresh), fresh=fresh, unused=0)
+    if isinstance(model, Estimated):
+        model.warm = "from" in start or "weights" in start

@@ -20,6 +20,7 @@ from saccade.models.filters import filter_bank
 from saccade.models.imagenet import alexnet, densenet, googlenet, inception_resnet_v2, inception_v2, inception_v3, mobilenet, squeezenet, vgg
 from saccade.models.localize import localizer
 from saccade.models.pose import heat_maps, regression
+from saccade.models.regions import rcnn, sliding_window, spp
 from saccade.models.retina import retinanet, retinanet_resnet50_fpn
 from saccade.models.ssd import ssd, ssd300_vgg16
 from saccade.models.two_stage import (
@@ -112,6 +113,9 @@ MODELS: dict[str, dict[str, Builder]] = {
         "yolo": yolo,
         "faster_rcnn": faster_rcnn,
         "fast_rcnn": fast_rcnn,
+        "rcnn": rcnn,
+        "spp": spp,
+        "sliding_window": sliding_window,
         "retinanet": retinanet,
         "ssd": ssd,
         "ssd300_vgg16": ssd300_vgg16,

@@ -11,8 +11,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from saccade.classic.selective_search import Mode
 from saccade.core import Backbone, Batch, Chain, Features, Inputs, LabelSpace, Level, Model, Phase, Stage, decay_groups
 from saccade.models.arguments import Count, Share, Width, WidthFactor
+from saccade.models.proposals import Searched
 from saccade.models.segment import BACKBONES, BackboneName
 from saccade.nn.backbones.staged import Staged
 from saccade.nn.blocks import Norm
@@ -89,7 +91,9 @@ def fast_rcnn(
     *,
     backbone: BackboneName = "small",
     width: WidthFactor = 1.0,
-    proposals: Literal["sliding"] = "sliding",
+    proposals: Literal["selective_search", "sliding"] = "selective_search",
+    search: Mode = "fast",
+    most: Many = 2000,
     hidden: Width = 256,
     samples: Many = 64,
     detections: Many = 100,
@@ -99,11 +103,12 @@ def fast_rcnn(
 
     Published: 66.9 % mAP on PASCAL VOC 2007 (VGG-16), training 9 times and testing 213 times as fast as R-CNN. One pass of the network over the whole
     image, RoI max pooling of 7x7 from a map of stride 16, two dense layers, class and box outputs, one loss.
-    proposals: "sliding" are windows of several sizes and shapes all over the image, the same for each.
-    Deviations: the paper's proposals are those of selective search; defaults for two processor cores as for `faster_rcnn`.
+    proposals: "selective_search" as in the paper, `search` its mode, the best `most`, each picture searched once; "sliding" are about 2,000 windows of
+    several sizes and shapes all over the image, the same for each, which cost nothing.
+    Deviations: defaults for two processor cores as for `faster_rcnn`.
     """
     body = BACKBONES[backbone](inputs, width)
-    _cut(body)
+    cut(body)
     channels = body.levels[-1].channels
     head = TwoStageBoxes(
         body.levels[-1:],
@@ -111,7 +116,7 @@ def fast_rcnn(
         trunk=DenseTrunk(channels * 49, hidden),
         pooler=Pooler((body.levels[-1].stride,), "pool"),
         regions=None,
-        propose=sliding_boxes,
+        propose=sliding_boxes if proposals == "sliding" else Searched(most, search),
         sampler=Sampler(samples, 0.25),
         answerer=Answerer(least=threshold, most=detections),
     )
@@ -210,7 +215,7 @@ def _options(regions: RegionProposals, trunk: nn.Module, pooler: Pooler, counts:
 def _c4(inputs: Inputs, backbone: str, width: float, scale: float, counts: Mapping[str, Any]) -> Parts:
     """The stages up to stride 16 as backbone, those behind them as trunk; three sizes of anchors, each twice the one before."""
     body = BACKBONES[backbone](inputs, width)
-    after = _cut(body)
+    after = cut(body)
     trunk, last = StageTrunk(after.stages, after.channels), body.levels[-1]
     grid = AnchorGrid((last.stride,), (tuple(scale * last.stride * 2**i / 2 for i in range(3)),))
     regions = RegionProposals(last.channels, grid, proposer=Proposer(max(1000, counts["proposals"]), counts["proposals"]))
@@ -223,7 +228,7 @@ class _Cut(NamedTuple):
     channels: int
 
 
-def _cut(body: Staged, stride: int = 16) -> _Cut:
+def cut(body: Staged, stride: int = 16) -> _Cut:
     """Takes the stages beyond a stride out of a backbone, in place. Raises ValueError where there are none."""
     keep = sum(level.stride <= stride for level in body.levels[1:])
     stages, channels = list(body.stages)[keep:], body.levels[-1].channels

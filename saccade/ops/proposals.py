@@ -77,10 +77,10 @@ class Answerer(NamedTuple):
         return Chosen(all_boxes[kept], all_scores[kept], all_classes[kept]), all_origins[kept]
 
 
-def sliding_boxes(image: Tensor) -> Tensor:
+def sliding_boxes(image: Tensor, step: float = 1 / 3) -> Tensor:
     """(C, h, w) -> (k, 4): windows of several sizes and shapes all over an image, about 2,000 of them whatever its size: those that need no look at it.
 
-    Areas of 1/4, 1/8, ... 1/256 of the image, of the ratios 1/2, 1 and 2, in steps of a third of their sides; clipped.
+    Areas of 1/4, 1/8, ... 1/256 of the image, of the ratios 1/2, 1 and 2, in steps of a third (`step`) of their sides; clipped.
     """
     height, width = image.shape[-2:]
     found = []
@@ -88,7 +88,7 @@ def sliding_boxes(image: Tensor) -> Tensor:
         for ratio in (0.5, 1.0, 2.0):
             area = height * width / 2.0**power
             w, h = min(float(width), (area / ratio) ** 0.5), min(float(height), (area * ratio) ** 0.5)
-            columns, rows = max(1, round((width - w) / (w / 3)) + 1), max(1, round((height - h) / (h / 3)) + 1)
+            columns, rows = max(1, round((width - w) / (w * step)) + 1), max(1, round((height - h) / (h * step)) + 1)
             left, top = torch.linspace(0, width - w, columns), torch.linspace(0, height - h, rows)
             corner = torch.cartesian_prod(left, top).reshape(-1, 2)
             found.append(torch.cat([corner, corner + torch.tensor([w, h])], 1))

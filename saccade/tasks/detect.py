@@ -18,8 +18,15 @@ from saccade.training.recipe import Recipe
 
 LONG_SIDE, STEP, SAMPLE = 320, 32, 200
 WHY = "detectors from scratch: small steps, averaged weights, four pictures in one"
+SEARCHED = Recipe(
+    "proposals are searched once a picture: mirror images alone, as published", "upright", rate=1.5e-3, weight_decay=0.05, batch=8, ema=0.999, clip=10.0
+)
 RECIPES = {
     "": Recipe(WHY, "mosaic", rate=1.5e-3, weight_decay=0.05, batch=8, ema=0.999, clip=10.0),
+    "fast_rcnn": SEARCHED,
+    "rcnn": SEARCHED,
+    "spp": SEARCHED,
+    "sliding_window": Recipe("every window is looked at: mirror images alone", "upright", rate=1e-3, batch=8),
     "yolo": Recipe(WHY, "objects", rate=1e-3, weight_decay=0.05, batch=8, ema=0.999, clip=10.0),
 }
 
