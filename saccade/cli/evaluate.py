@@ -53,6 +53,6 @@ def evaluate(
         result = api.evaluate(model, data, out=out, progress=progress, **chosen)
     show.event("result", part=result.part, reason=result.reason, metrics=result.metrics)
     show.line(result.text())
-    show.finish(out, ("saccade", "predict", model, "IMAGES"))
+    show.finish(out, ("saccade", "predict", model, result.samples.upper()))
     held(result.evaluation, gate)  # last, so that the numbers are there to look at
     return 0

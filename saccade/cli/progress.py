@@ -96,11 +96,11 @@ def _number(value: float | None) -> str:
 
 def show_result(result: Any, show: Output) -> int:
     """The end of a training: the numbers, where they are, and what can be done next."""
-    show.line(f"done   on the {result.evaluated} images:")
+    show.line(f"done   on the {result.evaluated} {result.samples}:")
     for line in metric_lines(result.metrics):
         show.line(line)
     report = Path(result.report).resolve()
     show.line(f"report {displayable(str(report))}")
     show.event("result", metrics=result.metrics, evaluated=result.evaluated, report=str(report), model=str(result.model))
-    show.finish(result.path, ("saccade", "predict", result.model, "IMAGES"))
+    show.finish(result.path, ("saccade", "predict", result.model, result.samples.upper()))
     return 0

@@ -99,7 +99,7 @@ def _source(path: Path, wishes: Wishes) -> Source:
         if path.is_file() and path.suffix.lower() == ".zip":
             return Source(unpacked(path), wishes=wishes)
         if path.is_file():
-            base = _base(path)
+            base = base_of(path)
             return Source(base, (path if base == path.parent else path.absolute()).relative_to(base).as_posix(), wishes)
         there = path.exists()
     except (OSError, ValueError) as error:
@@ -116,7 +116,7 @@ def _source(path: Path, wishes: Wishes) -> Source:
     raise DataError("DATA-MISSING", f"there is no {missing} in {parent}", where=str(path), fix=f"check the spelling; in {parent}: {hint}")
 
 
-def _base(path: Path) -> Path:
+def base_of(path: Path) -> Path:
     """The folder that the images named in a label file are relative to: its own, or the first of two above it where more of them are there.
 
     Judged by the first names in the file that look like those of pictures; nothing is listed for it.

@@ -23,9 +23,11 @@ SPOT = 5  # pixels from which on a connected spot of a map is an object
 
 
 def row_of(answer: Any, space: LabelSpace, *, top: int = 5, probabilities: bool = False) -> Row:
-    """What an answer says, as JSON values; `top` and `probabilities` are of classifiers. Raises TypeError for a kind that has no row."""
+    """What an answer says, as JSON values; `top` is of classes, `probabilities` of classes and tags. Raises TypeError for a kind that has no row."""
     if isinstance(answer, Label):
         return label_row(answer, space, top=top, probabilities=probabilities)
+    if isinstance(answer, TagSequence):
+        return tags_row(answer, space, probabilities=probabilities)
     if type(answer) not in ROWS:
         raise TypeError(f"{type(answer).__name__} is no answer; expected one of {', '.join(sorted(kind.__name__ for kind in ROWS))}")
     return ROWS[type(answer)](answer, space)
@@ -118,9 +120,26 @@ def image_row(image: ImageTarget, space: LabelSpace) -> Row:
     return {"size": list(image.pixels.shape[-2:])}
 
 
-def tags_row(tags: TagSequence, space: LabelSpace) -> Row:
-    """{"tags": the name of every step, "?" where there is none}."""
-    return {"tags": [space.names[k] if 0 <= k < len(space) else "?" for k in tags.tags.tolist()]}
+def tags_row(tags: TagSequence, space: LabelSpace, *, probabilities: bool = False) -> Row:
+    """{"tags": the name of every step, "?" where there is none, "p": the probability of each, "segments": [{"tag", "start", "end", "score"}, ...]}.
+
+    A segment is a run of one tag: frames start to end - 1, counted from 0, and the mean of their probabilities. probabilities: also "marginals", {name: one
+    number a step}. "p", "score" and "marginals" are only where the answer has marginals.
+    """
+    ids = tags.tags.tolist()
+    names = [space.names[k] if 0 <= k < len(space) else "?" for k in ids]
+    row: Row = {"tags": names}
+    own = None
+    if tags.scores is not None:
+        own = [float(tags.scores[t, k]) if k >= 0 else 0.0 for t, k in enumerate(ids)]
+        row["p"] = [round(p, DIGITS) for p in own]
+    bounds = [t for t in range(len(ids)) if t == 0 or ids[t] != ids[t - 1]]
+    row["segments"] = [{"tag": names[a], "start": a, "end": b} for a, b in zip(bounds, [*bounds[1:], len(ids)], strict=True)] if ids else []
+    for part in row["segments"] if own is not None else ():
+        part["score"] = round(sum(own[part["start"] : part["end"]]) / (part["end"] - part["start"]), DIGITS)  # type: ignore[index]
+    if probabilities and tags.scores is not None:
+        row["marginals"] = {name: [round(p, DIGITS) for p in tags.scores[:, k].tolist()] for k, name in enumerate(space.names)}
+    return row
 
 
 ROWS: Mapping[type, Callable[[Any, LabelSpace], Row]] = {
@@ -162,7 +181,7 @@ def file_of(answer: Any, stem: Path) -> Path | None:
 
 
 def cells_of(row: Mapping[str, Any]) -> list[Row]:
-    """The lines of a table for an answer's row: one an object or point, else one; nested values get a column each, masks none.
+    """The lines of a table for an answer's row: one an object, point or frame, else one; nested values get a column each, masks none.
 
     >>> cells_of({"objects": [{"class": "cat", "score": 0.9, "box": [1, 2, 3, 4]}]})
     [{'class': 'cat', 'score': 0.9, 'x1': 1, 'y1': 2, 'x2': 3, 'y2': 4}]
@@ -171,6 +190,8 @@ def cells_of(row: Mapping[str, Any]) -> list[Row]:
     """
     if "objects" in row:
         return [_object_cells(found) for found in row["objects"]]
+    if "tags" in row:
+        return [_frame_cells(row, t) for t in range(len(row["tags"]))]
     if "points" in row:
         return [dict(zip(("x", "y", "class", "score"), point, strict=True)) for point in row["points"]]
     flat: Row = {}
@@ -182,6 +203,11 @@ def cells_of(row: Mapping[str, Any]) -> list[Row]:
         else:
             flat[key] = value
     return [flat]
+
+
+def _frame_cells(row: Mapping[str, Any], t: int) -> Row:
+    cells: Row = {"frame": t, "tag": row["tags"][t]} | ({"p": row["p"][t]} if "p" in row else {})
+    return cells | {f"p({name})": values[t] for name, values in row.get("marginals", {}).items()}
 
 
 def _object_cells(found: Mapping[str, Any]) -> Row:

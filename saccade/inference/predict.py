@@ -40,6 +40,7 @@ class Result:
     input: Input
     answer: Any
     error: DataError | None = None
+    picture: np.ndarray | None = None  # (h, w, 3) uint8 of the answer, where it was drawn already
 
 
 class Part(NamedTuple):
@@ -59,10 +60,12 @@ class Predictor:
     Raises ModelError MODEL-ARGS for a card that names unknown processing; UsageError; ResourceError DEVICE.
     """
 
+    CHANNELS: tuple[int, ...] | None = (1, 3)  # that its inputs may have, None for any number
+
     def __init__(self, bundle: Bundle, *, device: str = "auto", precision: str = "auto", thresholds: Thresholds = None) -> None:
         card = bundle.card
         self.head, self.space = next(iter(card.spaces.items()))
-        self.channels, self.preprocess = card.inputs.channels, _preprocess(bundle)
+        self.channels, self.preprocess = card.inputs.channels, _preprocess(bundle, self.CHANNELS)
         stored = postprocess_of(self.head).from_dict(card.postprocess, self.space)
         self.postprocess: Postprocess = stored if thresholds is None else stored.with_thresholds(thresholds, self.space)
         model = cast(Model, bundle.model)
@@ -125,7 +128,7 @@ class Predictor:
             return self.model.predict(inputs.to(self.mode.device), sizes, meta)[self.head]
 
 
-def _preprocess(bundle: Bundle) -> Preprocess:
+def _preprocess(bundle: Bundle, channels: tuple[int, ...] | None) -> Preprocess:
     """The card's preprocessing, with every value in its range."""
     try:
         found = Preprocess.from_dict(bundle.card.preprocess)
@@ -134,7 +137,7 @@ def _preprocess(bundle: Bundle) -> Preprocess:
     low, high = found.value_range if isinstance(found.value_range, tuple) and len(found.value_range) == 2 else (0.0, 1.0)
     ranges = {
         "size": len(found.size) == 2 and all(type(side) is int and side >= 1 for side in found.size) and found.size[0] * found.size[1] <= MAX_PIXELS,
-        "channels": found.channels == bundle.card.inputs.channels and found.channels in (1, 3),
+        "channels": found.channels == bundle.card.inputs.channels and (channels is None or found.channels in channels),
         "fill": type(found.fill) in (int, float) and 0 <= found.fill <= 1,
         "value_range": found.value_range is None or (type(low) in (int, float) and type(high) in (int, float) and low < high),
     }

@@ -154,12 +154,14 @@ def draw_overlay(folder: Path, place: int, result: Result, space: LabelSpace) ->
 
     if result.answer is None:
         return
-    try:
-        pixels = read_image(result.input.path, channels=3).pixels
-    except SaccadeError:  # it was readable a moment ago; its answer stands
-        return
-    image = pixels if pixels.dtype == np.uint8 else np.rint(pixels * 255).astype(np.uint8)
-    _, data = cv2.imencode(".png", result.answer.draw(image, space)[..., ::-1])
+    drawn = result.picture
+    if drawn is None:
+        try:
+            pixels = read_image(result.input.path, channels=3).pixels
+        except SaccadeError:  # it was readable a moment ago; its answer stands
+            return
+        drawn = result.answer.draw(pixels if pixels.dtype == np.uint8 else np.rint(pixels * 255).astype(np.uint8), space)
+    _, data = cv2.imencode(".png", drawn[..., ::-1])
     storage.atomic_write(folder / f"{_stem(place, result)}.png", data.tobytes())
 
 

@@ -80,6 +80,7 @@ class EvaluateResult:
     reason: str
     out: Path | None
     tiling: Tiling | None = None
+    samples: str = "images"
 
     @property
     def metrics(self) -> dict[str, dict[str, Any]]:
@@ -89,7 +90,7 @@ class EvaluateResult:
     def text(self) -> str:
         """The numbers for people, at most 20 classes."""
         by = f", each by {self.tiling}" if self.tiling else ""
-        lines = [f"{len(self.evaluation)} images ({self.reason}){by}", f"{'metric':<16}{'value':>9}   95 % interval"]
+        lines = [f"{len(self.evaluation)} {self.samples} ({self.reason}){by}", f"{'metric':<16}{'value':>9}   95 % interval"]
         lines += [f"{key:<16}{v.value:>9.4f}   {v.low:.4f} to {v.high:.4f}" for key, v in self.evaluation.values.items()]
         rows = self.evaluation.per_class()
         if rows:
@@ -131,7 +132,7 @@ def run_evaluate(
     if out is not None:
         evaluation.write(out)
     held(evaluation, chosen.gate)
-    return EvaluateResult(evaluation, part, reason, out, preprocess.tiling)
+    return EvaluateResult(evaluation, part, reason, out, preprocess.tiling, task.samples)
 
 
 def placed(found: Bundle, device: str) -> tuple[Model, AbstractContextManager[None]]:

@@ -1,4 +1,4 @@
-"""`saccade predict`: a model file and images in, one answer for each image out, whatever dies on the way."""
+"""`saccade predict`: a model file and images (or sequences) in, one answer for each out, whatever dies on the way."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,16 +20,21 @@ from saccade.inference.answers import FILES
 from saccade.inference.ensemble import joined
 from saccade.inference.object_files import OBJECT_FILES, OBJECT_HEADS
 from saccade.inference.predict import Predictor, Result, predict
+from saccade.inference.predict_sequences import SequencePredictor, predict_sequences
+from saccade.inference.segment_files import write_segments
+from saccade.inference.sequence_files import expand_sequences
 from saccade.inference.sources import Inputs, expand
 from saccade.inference.writers import Journal, Places, Row, draw_overlay, to_row, write_csv, write_failed, write_picture, write_table
 from saccade.jobs.options import check_tile
 from saccade.jobs.tiling import MODEL_TILE, MODEL_TILE_OVERLAP, retiled
 from saccade.targets import TARGETS
+from saccade.tasks import find_task
 from saccade.training.engine import set_threads
 from saccade.training.run_folder import new_folder
 
 BATCH = 32
-Form = Literal["jsonl", "csv", "coco", "yolo", "crops"]
+Form = Literal["jsonl", "csv", "coco", "yolo", "crops", "segments"]
+BESIDE: Mapping[str, Any] = {**OBJECT_FILES, "segments": write_segments}  # forms that are written at the end beside JSON lines
 Progress = Callable[[int, int, int], None]  # answered, failed, inputs in all
 
 
@@ -38,13 +43,14 @@ class PredictOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    as_: Annotated[Form | None, Field(description="form of the answers: jsonl, or (beside JSON lines, at the end) csv; of objects also coco, yolo, crops")] = (
-        None
-    )
+    as_: Annotated[
+        Form | None,
+        Field(description="form of the answers: jsonl, or (beside JSON lines, at the end) csv; of objects also coco, yolo, crops; of tags segments"),
+    ] = None
     top: Annotated[int, Field(ge=1, le=1000, description="most probable classes that are listed")] = 5
-    probabilities: Annotated[bool, Field(description="list the probability of every class")] = False
+    probabilities: Annotated[bool, Field(description="list the probability of every class, of tags for every frame")] = False
     threshold: Annotated[float | None, Field(ge=0, le=1, description="less probable answers are unknown; default: the model file's own")] = None
-    overlay: Annotated[bool, Field(description="also write every picture with its answer below it")] = False
+    overlay: Annotated[bool, Field(description="also write every picture with its answer below it, every sequence as ribbons")] = False
     resume: Annotated[bool, Field(description="go on with what a killed prediction left in --out")] = False
     on_error: Annotated[Literal["skip", "stop"], Field(description="at an image that cannot be read: list it and go on, or stop")] = "skip"
     with_: Annotated[tuple[Path, ...], Field(description="more models, whose answers are combined with the first one's")] = ()
@@ -75,6 +81,7 @@ class PredictSummary:
     rate: float
     failed_path: Path | None = None
     problems: tuple[Problem, ...] = ()
+    samples: str = "images"
 
     @property
     def exit(self) -> int:
@@ -99,7 +106,7 @@ def run_predict(
     out: str | Path | None = None,
     progress: Progress | None = None,
 ) -> PredictSummary:
-    """Answers every image that `sources` names (see `inference.sources.expand`).
+    """Answers every image that `sources` names (see `inference.sources.expand`), or every sequence (`inference.sequence_files.expand_sequences`).
 
     model: a model.saccade, or a run's folder. out: a .jsonl or .csv file, or a folder; default runs/<date>_predict_<source>.
     Beside the answers lie the failures (failed.jsonl) and the plan (plan.json), which `resume` obeys. Nothing existing is
@@ -111,11 +118,15 @@ def run_predict(
     chosen = options or PredictOptions()
     read = retiled(joined(model, chosen.with_, chosen.views, chosen.combine, allow_nan=chosen.allow_nan), chosen.tile, chosen.tile_overlap)
     refuse_meaningless(chosen, next(iter(read.card.spaces)))
-    inputs = expand(sources)
+    sequences = find_task(read.card.task).samples == "sequences"
+    if sequences:
+        refuse_of_pictures(chosen, read)
+    inputs = expand_sequences(sources, pictures=read.card.inputs.size[1] > 1) if sequences else expand(sources)
     places = _places(chosen, out, sources)
     stored = storage.read_json(places.plan) if chosen.resume and places.plan.exists() else {}
     threads = set_threads(chosen.threads or stored.get("threads"))
-    predictor = Predictor(read, device=chosen.device, precision=_precision(chosen, stored), thresholds=chosen.threshold)
+    kind = SequencePredictor if sequences else Predictor
+    predictor = kind(read, device=chosen.device, precision=_precision(chosen, stored), thresholds=chosen.threshold)
     plan = _plan(chosen, stored, predictor, read, inputs) | {"threads": threads}
     _agree(plan, stored, places.plan)
     with storage.disk_errors(places.plan):
@@ -128,12 +139,18 @@ def run_predict(
     journal = Journal(places.journal)
     rows = journal.mend(inputs.items)
     began, before = time.monotonic(), len(rows)
-    for results in predict(predictor, inputs.items, batch=plan["batch"], workers=threads, done=before):
+    for results in _results(predictor, inputs, chosen, batch=plan["batch"], workers=threads, done=before):
         _record(results, rows, journal, chosen, places, predictor)
         if progress is not None:
             progress(len(rows), sum(row["status"] == "failed" for row in rows), len(inputs))
     rate = (len(rows) - before) / max(1e-9, time.monotonic() - began)
     return _finish(rows, places, predictor, chosen, rate, inputs)
+
+
+def _results(predictor: Predictor, inputs: Inputs, chosen: PredictOptions, **how: int) -> Iterator[list[Result]]:
+    if isinstance(predictor, SequencePredictor):
+        return predict_sequences(predictor, inputs.items, drawn=chosen.overlay, **how)
+    return predict(predictor, inputs.items, **how)
 
 
 def pictured(predictor: Predictor) -> bool:
@@ -143,15 +160,27 @@ def pictured(predictor: Predictor) -> bool:
 
 def refuse_meaningless(chosen: PredictOptions, head: str) -> None:
     """Raises UsageError USE-OPTION for an option that says nothing to answers of this kind."""
-    for name in ("top", "probabilities"):
-        if head != "label" and getattr(chosen, name) != PredictOptions.model_fields[name].default:
+    for name, heads in (("top", ("label",)), ("probabilities", ("label", "tags"))):
+        if head not in heads and getattr(chosen, name) != PredictOptions.model_fields[name].default:
             raise UsageError("USE-OPTION", f"--{name} is of classifiers, this model answers with {head}", where=f"--{name}", fix="leave it out")
     if chosen.as_ in OBJECT_FILES and head not in OBJECT_HEADS:
         raise UsageError("USE-OPTION", f"{chosen.as_} is a form of objects, this model answers with {head}", where="--as", fix="choose jsonl or csv")
+    if chosen.as_ == "segments" and head != "tags":
+        raise UsageError("USE-OPTION", f"segments are of tags, this model answers with {head}", where="--as", fix="choose jsonl or csv")
+
+
+def refuse_of_pictures(chosen: PredictOptions, read: Bundle) -> None:
+    """Raises UsageError USE-OPTION for what only pictures have, and for models of sequences that do not go together."""
+    for name, none in (("tile", None), ("tile_overlap", None), ("views", "none")):
+        if getattr(chosen, name) != none:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError("USE-OPTION", f"{option} is of pictures, this model answers sequences", where=option, fix="leave it out")
+    if any(member.size is not None for member in getattr(read.model, "members", ())):
+        raise UsageError("USE-OPTION", "models that take sequences of different lengths", where="--with", fix="join models that were trained alike")
 
 
 def _places(chosen: PredictOptions, out: str | Path | None, sources: Any) -> Places:
-    form = "jsonl" if chosen.as_ in OBJECT_FILES else chosen.as_ or ("csv" if out is not None and Path(out).suffix.lower() == ".csv" else "jsonl")
+    form = "jsonl" if chosen.as_ in BESIDE else chosen.as_ or ("csv" if out is not None and Path(out).suffix.lower() == ".csv" else "jsonl")
     if out is None:
         if chosen.resume:
             raise UsageError("USE-MISSING", "--resume needs the --out of the prediction to go on with", where="--out")
@@ -176,7 +205,7 @@ def _plan(chosen: PredictOptions, stored: dict[str, Any], predictor: Predictor, 
     """Everything that an answer depends on, so that what is resumed ends in the same bytes."""
     named = hashlib.sha256()
     for item in inputs.items:
-        named.update(os.fsencode(item.id) + b"\0" + os.fsencode(item.path) + b"\0")
+        named.update(os.fsencode(item.id) + b"\0" + os.fsencode(item.path) + b"\0" + (b"" if item.line is None else b"%d\0" % item.line))
     return {
         "model": read.card.sha256 or storage.dump_json(read.card.extra["ensemble"]),
         "preprocess": predictor.preprocess.to_dict(),
@@ -223,7 +252,9 @@ def _finish(rows: list[Row], places: Places, predictor: Predictor, chosen: Predi
         write_csv(places.answers, rows, predictor.space, top=chosen.top, probabilities=chosen.probabilities)
     elif places.answers != places.journal:
         write_table(places.answers, rows)
-    if chosen.as_ is not None and chosen.as_ in OBJECT_FILES:
-        found = OBJECT_FILES[chosen.as_](places.journal, rows, inputs.items, predictor.space)
-        return PredictSummary(len(rows), len(rows) - failed, failed, found, rate, places.failed if failed else None, inputs.problems)
-    return PredictSummary(len(rows), len(rows) - failed, failed, places.answers, rate, places.failed if failed else None, inputs.problems)
+    answers = places.answers
+    if chosen.as_ is not None and chosen.as_ in BESIDE:
+        answers = BESIDE[chosen.as_](places.journal, rows, inputs.items, predictor.space)
+    left = places.failed if failed else None
+    samples = "sequences" if isinstance(predictor, SequencePredictor) else "images"
+    return PredictSummary(len(rows), len(rows) - failed, failed, answers, rate, left, inputs.problems, samples)

@@ -54,6 +54,7 @@ class RunResult:
     path: Path
     metrics: dict[str, Any]
     evaluated: str
+    samples: str = "images"
 
     @property
     def model(self) -> Path:
@@ -123,10 +124,10 @@ def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *,
     facts = {"task": plan.task, "model": plan.model, "monitor": plan.monitor, "precision": plan.settings.precision, "fingerprint": prepared.dataset.fingerprint}
     run.update(plan=plan.to_dict(), parameters=parameters, **facts)
     run.event("plan", values=plan.flat(), origins=plan.origins, parameters=parameters)
-    return train_planned(plan, model, feeds, prepared, run, engine, floors=options.floors)
+    return train_planned(plan, model, feeds, prepared, run, engine, floors_s=options.floors_s)
 
 
-def train_planned(plan: Plan, model: Model, feeds: Feeds, prepared: Prepared, run: RunFolder, engine: Engine, *, floors: bool) -> RunResult:
+def train_planned(plan: Plan, model: Model, feeds: Feeds, prepared: Prepared, run: RunFolder, engine: Engine, *, floors_s: float) -> RunResult:
     """Everything after the plan is stored: what a resumed run does too."""
     scaled_first(model, plan, feeds)
     task = prepared.task
@@ -142,7 +143,7 @@ def train_planned(plan: Plan, model: Model, feeds: Feeds, prepared: Prepared, ru
     run.update(best={"epoch": progress[-1]["epoch"], "value": progress[-1].get(monitor)} if progress else None)
     for problem in (feeds.train.problems if isinstance(feeds.train, Loader) else ())[:20]:
         run.alert(problem.code, f"{problem.where}: {problem.got}")
-    evaluation = finishing.finish(model, plan, prepared, run, engine, floors=floors)
+    evaluation = finishing.finish(model, plan, prepared, run, engine, floors_s=floors_s)
     return result(run, evaluation)
 
 
@@ -175,7 +176,7 @@ def result(run: RunFolder, evaluation: Any) -> RunResult:
     """Ends the run well: the report is written last, because it tells how the run ended."""
     run.end("done", 0)
     finishing.write_report(run)
-    return RunResult(run.path, run.info["metrics"], run.info["evaluated"])
+    return RunResult(run.path, run.info["metrics"], run.info["evaluated"], find_task(run.info["task"]).samples)
 
 
 def make_feeds(plan: Plan, prepared: Prepared) -> Feeds:
@@ -251,7 +252,7 @@ def with_epochs(plan: Plan, options: TrainOptions, prepared: Prepared, model: Mo
         return replace(plan, settings=replace(plan.settings, epochs=int(options.epochs)), origins={**plan.origins, "epochs": "user"})
     budget = options.budget or DEFAULT_BUDGET
     speed = measured(model, plan, options, feeds, run, engine)
-    after = 5 + (finishing.FLOOR_SECONDS if options.floors else 0) * min(1.0, n / 2000) + 2 * speed.first_s * (test + val)
+    after = 5 + options.floors_s * min(1.0, n / 2000) + 2 * (speed.first_s - speed.later_s + speed.validate_s) * (test + val)
     left = seconds(budget) - (time.monotonic() - began) - after
     most = round(enough_epochs(n) * prepared.task.recipe(plan.model).epochs * (2 if options.budget else 1))  # who grants the time may use it
     fits = epochs_in(left, speed, train_images=n, val_images=val)

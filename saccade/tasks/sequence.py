@@ -73,6 +73,7 @@ SEQUENCE: Task[TagSequence] = Task(
     mode="pad",
     recipes=RECIPES,
     measure=evaluate_sequences,
+    samples="sequences",
     wanted=lambda heads, sequences: "tags" in heads,
 )
 
@@ -89,5 +90,6 @@ SEQUENCE_LABEL: Task[Label] = Task(
     mode="pad",
     recipes=RECIPES,
     measure=measured,
+    samples="sequences",
     wanted=lambda heads, sequences: sequences and "label" in heads and "tags" not in heads,
 )

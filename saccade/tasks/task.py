@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic
+from typing import Any, Generic, Literal
 
 from saccade.core import Dataset, LabelSpace, Metric, T
 from saccade.data.crops import Crops
@@ -30,9 +30,9 @@ class Task(Generic[T]):
     when nothing is said, by model; "" is that of all others. measure: one pass of a model over a loader, see `inference.evaluate.evaluate`.
     degrade: of a task whose truth is the picture itself: how the input is made from it, given the builder's arguments; such a task needs no
     labels. crops: of a task whose inputs may be objects instead of images: how they are cut out, given the builder's arguments; None for whole images.
-    floors: simple models beside it, see `inference.floors.run_floors`. wanted: whether a data set with these heads, of
-    sequences or not, is of this task where the user does not say; asked in the order of the table. adapt: an `ImageDataset` as one that has
-    the head, made of other truths.
+    floors: simple models beside it, see `inference.floors.run_floors`. samples: what is learnt from and answered. wanted: whether a data set
+    with these heads, of sequences or not, is of this task where the user does not say; asked in the order of the table. adapt: an `ImageDataset` as one that
+    has the head, made of other truths.
     suggests: arguments of a model's builder that follow from the (adapted) data set, where neither user nor recipe says.
     """
 
@@ -52,6 +52,7 @@ class Task(Generic[T]):
     degrade: Callable[[Mapping[str, Any]], Degrade] | None = None
     crops: Callable[[Mapping[str, Any]], Crops | None] | None = None
     floors: Callable[..., dict[str, Any]] | None = None
+    samples: Literal["images", "sequences"] = "images"
     wanted: Callable[[Sequence[str], bool], bool] | None = None
     adapt: Callable[[Any], Any] | None = None
     suggests: Callable[[Any, str], Mapping[str, Any]] | None = None

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from saccade.core import IGNORE, LabelSpace, Record
-from saccade.data.formats.sequences_files import frames_at
+from saccade.data.formats.sequences_files import frames_at, narrow
 from saccade.data.formats.sequences_lines import Line, files_with, group_of_line, header_of, read_lines, split_of_line
 from saccade.data.formats.source import Found, Source, natural
 from saccade.data.formats.stored import Clip
@@ -88,7 +88,7 @@ def _add(source: Source, name: str, line: Line, held: _Sequences) -> None:
     key = str(content["id"]) if isinstance(content.get("id"), str | int) else f"{name}#{line.where.rpartition(':')[2]}"
     if key in held.ids:
         raise DataError("ANN-SEQ", f"the id {key} is that of {held.ids[key]} too")
-    values = _frames(source, name, content)
+    values = frames_of(source, name, content)
     steps = len(values.files) if isinstance(values, Clip) else len(values)
     width = -1 if isinstance(values, Clip) else values.shape[1]
     if held.width not in (None, width):
@@ -102,12 +102,12 @@ def _add(source: Source, name: str, line: Line, held: _Sequences) -> None:
     held.rows.append((record, tags, str(label) if isinstance(label, str | int) and not isinstance(label, bool) else None))
 
 
-def _frames(source: Source, name: str, content: Mapping[str, Any]) -> Any:
-    """(T, D) float32 or a clip. Raises DataError ANN-SEQ, ANN-UNREADABLE."""
+def frames_of(source: Source, name: str, content: Mapping[str, Any]) -> Any:
+    """(T, D) float32 or a clip: the frames of one line of the file `name`. Raises DataError ANN-SEQ, ANN-UNREADABLE."""
     path, frames = content.get("frames_path"), content.get("frames")
     if isinstance(path, str) and frames is None:
         found = frames_at(source, name, path)
-        return found if isinstance(found, Clip) else _narrow(found)
+        return found if isinstance(found, Clip) else narrow(found)
     if not isinstance(frames, list) or not frames:
         raise DataError("ANN-SEQ", "no frames")
     paths = [frame for frame in frames if isinstance(frame, str)]
@@ -127,14 +127,7 @@ def _numbers(frames: Sequence[Any]) -> np.ndarray:
             raise DataError("ANN-SEQ", f"frame {place} has {len(row) if isinstance(row, list) else 'no'} numbers, frame 0 has {first}")
         if any(type(value) not in (int, float) or not math.isfinite(value) for value in row):
             raise DataError("ANN-SEQ", f"frame {place} holds something that is not a number")
-    return _narrow(np.array(rows, dtype=np.float64))
-
-
-def _narrow(wide: np.ndarray) -> np.ndarray:
-    """As float32. Raises DataError ANN-SEQ for a number beyond it."""
-    if np.abs(wide).max() > np.finfo(np.float32).max:
-        raise DataError("ANN-SEQ", f"{wide.flat[int(np.abs(wide).argmax())]:g} is beyond what is kept (float32)")
-    return wide.astype(np.float32)
+    return narrow(np.array(rows, dtype=np.float64))
 
 
 def _clip(source: Source, name: str, paths: Sequence[str]) -> Clip:

@@ -35,7 +35,19 @@ def frames_at(source: Source, near: str, path: str) -> np.ndarray | Clip:
     suffix = posixpath.splitext(relative)[1].lower()
     if suffix not in NUMBERS or not os.path.isfile(place):
         raise DataError("ANN-SEQ", f"{path[:200]} is neither a folder of pictures nor a file ({', '.join(NUMBERS)})")
-    return _as_rows({".npy": npy, ".mat": mat, ".csv": csv}[suffix](source.content(relative)), path)
+    return numbers_of(source.content(relative), path)
+
+
+def numbers_of(content: bytes, path: str) -> np.ndarray:
+    """(T, D) float64, a row a frame, of the content of a file of numbers, told by its suffix. Raises DataError ANN-SEQ."""
+    return _as_rows({".npy": npy, ".mat": mat, ".csv": csv}[posixpath.splitext(path)[1].lower()](content), path)
+
+
+def narrow(wide: np.ndarray) -> np.ndarray:
+    """As float32. Raises DataError ANN-SEQ for a number beyond it."""
+    if np.abs(wide).max() > np.finfo(np.float32).max:
+        raise DataError("ANN-SEQ", f"{wide.flat[int(np.abs(wide).argmax())]:g} is beyond what is kept (float32)")
+    return wide.astype(np.float32)
 
 
 def _as_rows(values: np.ndarray, path: str) -> np.ndarray:
