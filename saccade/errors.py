@@ -188,6 +188,7 @@ CODES: dict[str, Code] = {
     "RUN-NAN": Code("warn", "a step's loss or gradient was not finite and the step was left out", "lower --lr if it happens often"),
     "RUN-THREADS": Code("warn", "another number of threads than the run was started with", "use --threads to get the same bytes"),
     "RUN-SELFTEST": Code("warn", "the network cannot fit eight images", "check the labels and the learning rate"),
+    "REFINE-OFF": Code("warn", "the random field behind the network stays off", "nothing to do; give more validation images for it to be set by"),
     "RUN-FLAT": Code("warn", "the loss does not fall", "raise --lr, or check the labels"),
     "RUN-RATE": Code("warn", "the loss rises: the learning rate is too high", "lower --lr"),
     "RUN-VANISH": Code("warn", "vanishing gradients: the first layers are hardly taught", "use ReLU, normalisation, skips or fewer layers"),

@@ -95,6 +95,11 @@ def _fitted(told: Event) -> list[str]:
     return [f"fit    the last layer, {told['how']}{strength}, in {told['seconds']:.1f} s"]
 
 
+def _refined(told: Event) -> list[str]:
+    both = [f"{name.replace('_', ' ').replace('iou', 'IoU')} {told['before'][name]:.4f} to {told['after'][name]:.4f}" for name in told["before"]]
+    return [f"refine {told['trials']} settings of the CRF on parts of {told['images']} validation windows: {', '.join(both)}"]
+
+
 def _study(told: Event) -> list[str]:
     lines = [f"study  {told['trials']} configurations by {told['method']}, up to {told['epochs']} epochs each, judged by {told['monitor']}"]
     return lines + [f"       {dimension}" for dimension in told["search"]]
@@ -128,6 +133,7 @@ WORDS: dict[str, Callable[[Event], list[str]]] = {
     "budget_spent": lambda told: [f"budget spent after {told['done']} of {told['trials']} configurations"],
     "weights": _weights,
     "fitted": _fitted,
+    "refined": _refined,
     "estimated": lambda told: [f"fit    without steps, in {told['seconds']:.1f} s"],
     "resume": lambda told: [f"resume after epoch {told['epoch']}, step {told['step']}"],
     "rewind": lambda told: [f"back   to step {told['step']}, learning rate x {told['factor']}"],

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from saccade import bundle, storage
 from saccade.bundle import Card
 from saccade.core import Model
@@ -15,13 +17,15 @@ from saccade.data.preprocess import Preprocess
 from saccade.errors import DataError
 from saccade.inference.evaluate import in_order
 from saccade.inference.postprocess import AsItIs, Postprocess
+from saccade.inference.tables import write_csv
 from saccade.jobs.plan import Plan
 from saccade.jobs.prepare import Prepared
 from saccade.tasks import find_task
 from saccade.training.engine import Engine
+from saccade.training.refining import MOST as PARTS
+from saccade.training.refining import refine, tunable
 from saccade.training.run_folder import RunFolder
 
-FLOOR_SECONDS = 20.0
 CALIBRATION_IMAGES = 20  # fewer say nothing of a temperature
 
 
@@ -38,9 +42,10 @@ def evaluated_part(prepared: Prepared) -> str:
     return next(name for name in ("test", "val", "train") if getattr(prepared.split, name))
 
 
-def finish(model: Model, plan: Plan, prepared: Prepared, run: RunFolder, engine: Engine, *, floors: bool) -> Any:
-    """Writes model.saccade, eval/ and report.html into the run folder and returns the evaluation."""
+def finish(model: Model, plan: Plan, prepared: Prepared, run: RunFolder, engine: Engine, *, floors_s: float) -> Any:
+    """Writes model.saccade, eval/ and report.html into the run folder and returns the evaluation. floors_s: for simple models beside it, 0 for none."""
     model.eval()
+    refined(model, plan, prepared, run, engine)
     task, post, part = prepared.task, calibrated(model, plan, prepared, engine), evaluated_part(prepared)
     run.event("evaluate", part=part, images=len(getattr(prepared.split, part)), **post.told())
     evaluation = measured(model, watch_loader(plan, prepared.part(part)), prepared, engine, post)
@@ -48,10 +53,29 @@ def finish(model: Model, plan: Plan, prepared: Prepared, run: RunFolder, engine:
     metrics = {key: value._asdict() for key, value in evaluation.values.items()}
     bundle.write(run.path / "model.saccade", model, card(plan, prepared, post, metrics))
     run.update(metrics=metrics, evaluated=part)
-    if floors and task.floors is not None:
-        run.event("floors", seconds=FLOOR_SECONDS)
-        write_floors(prepared, part, evaluation, run)
+    if floors_s and task.floors is not None:
+        run.event("floors", seconds=round(floors_s))
+        write_floors(prepared, part, evaluation, run, floors_s)
     return evaluation
+
+
+def refined(model: Model, plan: Plan, prepared: Prepared, run: RunFolder, engine: Engine) -> None:
+    """Sets a dense CRF behind the network on windows of validation images; what was tried is refine.csv, and an alert says when it stays off."""
+    if tunable(model) is None:
+        return
+    found = None
+    if prepared.split.val:
+        whole = watch_loader(plan, prepared.part("val"))
+        places = sorted(set(np.linspace(0, len(whole.dataset) - 1, min(len(whole.dataset), PARTS)).astype(int).tolist()))
+        loader = Loader(whole.dataset.subset(places), whole.preprocess, batch_size=plan.batch, threads=plan.workers, cache_bytes=0)
+        found = refine(model, loader.epoch(0), prepared.space, autocast=engine.autocast())
+    if found is None:
+        run.alert("REFINE-OFF", "there are no validation images to set it by")
+        return
+    write_csv(run.path / "refine.csv", [dict(trial) for trial in found.trials])
+    run.event("refined", images=found.images, trials=len(found.trials), settings=dict(found.settings), before=dict(found.before), after=dict(found.after))
+    if not found.used:
+        run.alert("REFINE-OFF", f"none of {len(found.trials)} settings was better on parts of {found.images} validation windows")
 
 
 def measured(model: Model, loader: Loader, prepared: Prepared, engine: Engine, post: Postprocess) -> Any:
@@ -94,11 +118,11 @@ def card(plan: Plan, prepared: Prepared, post: Postprocess, metrics: Mapping[str
     )
 
 
-def write_floors(prepared: Prepared, part: str, evaluation: Any, run: RunFolder) -> None:
+def write_floors(prepared: Prepared, part: str, evaluation: Any, run: RunFolder, budget_s: float) -> None:
     """eval/floors.json: what simple models reach on the same images."""
     split, floors = prepared.split, prepared.task.floors
     assert floors is not None
-    found = floors(prepared.dataset, split.train, getattr(split, part), space=prepared.space, evaluation=evaluation, budget_s=FLOOR_SECONDS)
+    found = floors(prepared.dataset, split.train, getattr(split, part), space=prepared.space, evaluation=evaluation, budget_s=budget_s)
     storage.write_json(run.path / "eval" / "floors.json", found)
 
 

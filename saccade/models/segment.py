@@ -22,6 +22,7 @@ from saccade.nn.heads.segment import Loss, Output, Segment
 from saccade.nn.necks.aspp import ASPP
 from saccade.nn.necks.fcn import FCNSkips
 from saccade.nn.necks.unet import UNetDecoder, Up
+from saccade.nn.refine import Refine
 
 BackboneName = Literal["small", "resnet18", "resnet34", "resnet50", "resnet101", "vgg11_bn", "vgg16_bn", "vgg16", "mobilenet_v2"]
 UNetBackbone = Literal["plain", "small", "resnet18", "resnet34", "resnet50", "resnet101", "vgg11_bn", "vgg16_bn", "vgg16", "mobilenet_v2"]
@@ -50,6 +51,7 @@ def unet(
     backbone: UNetBackbone = "plain",
     widths: Widths = (16, 32, 64, 128, 256),
     width: WidthFactor = 1.0,
+    stride: Literal[1, 2] = 1,
     upsampling: Up = "bilinear",
     norm: Norm = "batch",
     output: Output = "softmax",
@@ -57,21 +59,23 @@ def unet(
     edges: bool = False,
     dropout: Share = 0.0,
     class_weights: ClassWeights = None,
+    refine: Refine = "none",
 ) -> Model:
     """U-Net: Ronneberger, Fischer, Brox, "U-Net: convolutional networks for biomedical image segmentation", MICCAI 2015.
 
     Published: 23 layers, 31.0 million parameters (widths 64 to 1024), IoU 0.92 on PhC-U373 and 0.776 on DIC-HeLa of the ISBI 2015 challenge.
     backbone: "plain" is the paper's path, of these `widths`; any other one brings its own (times `width`) and is followed by one more step to the
-    input's resolution. edges: learns besides where objects meet, from truths that tell single objects, and pulls answered objects apart there;
-    stands for the paper's weights between touching cells (eq. 2). Deviations: see `nn.backbones.unet`; Dice loss beside cross entropy;
+    input's resolution. stride: 2 begins (the plain path) and ends at half the input's resolution and enlarges the scores, for a quarter of the
+    work. edges: learns besides where objects meet, from truths that tell single objects, and pulls answered objects apart there; stands for the
+    paper's weights between touching cells (eq. 2). Deviations: see `nn.backbones.unet`; Dice loss beside cross entropy;
     bilinear enlargement unless told otherwise, and a fourth of the width, for two processor cores.
     """
-    body: Staged = UNetEncoder(inputs, widths=widths, norm=norm) if backbone == "plain" else BACKBONES[backbone](inputs, width)
-    decoder = [max(16, level.channels // 2) for level in _by_stride(body)[:-1]] if backbone != "plain" else None
-    if decoder is not None and body.levels[1].stride > 1:
+    body: Staged = UNetEncoder(inputs, widths=widths, norm=norm, stride=stride) if backbone == "plain" else BACKBONES[backbone](inputs, width)
+    decoder = [max(16, level.channels // 2) for level in _by_stride(body)[:-1] if level.stride >= stride] if backbone != "plain" else None
+    if decoder is not None and body.levels[1].stride > stride:
         decoder = [16, *decoder]
-    neck = UNetDecoder(body.levels, reach=body.reach, widths=decoder, norm=norm, upsampling=upsampling, full=True)
-    options: dict[str, Any] = {"background": space.background, "output": output, "loss": loss, "edges": edges, "class_weights": class_weights}
+    neck = UNetDecoder(body.levels, reach=body.reach, widths=decoder, norm=norm, upsampling=upsampling, full=stride == 1, finest=stride)
+    options: dict[str, Any] = {"background": space.background, "output": output, "loss": loss, "edges": edges, "class_weights": class_weights, "refine": refine}
     return Model(Chain(body, neck), {"map": Segment(neck.levels, len(space), dropout=dropout, **options)})
 
 
@@ -122,6 +126,7 @@ def fcn(
     dropout: Share = 0.0,
     loss: Loss = "cross_entropy",
     class_weights: ClassWeights = None,
+    refine: Refine = "none",
 ) -> Model:
     """FCN: Long, Shelhamer, Darrell, "Fully convolutional networks for semantic segmentation", CVPR 2015.
 
@@ -132,7 +137,14 @@ def fcn(
     body = BACKBONES[backbone](inputs, width)
     norm: Norm = "none" if backbone == "vgg16" else "batch"
     neck = FCNSkips(body.levels, len(space), stride=stride, reach=body.reach, hidden=hidden, kernel=kernel, dropout=dropout, norm=norm)
-    options: dict[str, Any] = {"background": space.background, "scores": True, "reach": body.reach, "loss": loss, "class_weights": class_weights}
+    options: dict[str, Any] = {
+        "background": space.background,
+        "scores": True,
+        "reach": body.reach,
+        "loss": loss,
+        "class_weights": class_weights,
+        "refine": refine,
+    }
     heads = {"map": Segment(neck.levels, len(space), **options)}
     return StagedFCN(Chain(body, neck), neck, heads) if staged else Model(Chain(body, neck), heads)
 
@@ -146,6 +158,7 @@ def segnet(
     unpooling: Unpooling = "switches",
     loss: Loss = "cross_entropy",
     class_weights: ClassWeights = None,
+    refine: Refine = "none",
 ) -> Model:
     """SegNet: Badrinarayanan, Kendall, Cipolla, "SegNet: a deep convolutional encoder-decoder architecture", PAMI 2017.
 
@@ -153,7 +166,7 @@ def segnet(
     Deviation: fewer and narrower layers for two processor cores.
     """
     body = UnpoolingNet(inputs, widths=widths, counts=counts, unpooling=unpooling)
-    return Model(body, {"map": Segment(body.levels, len(space), background=space.background, loss=loss, class_weights=class_weights)})
+    return Model(body, {"map": Segment(body.levels, len(space), background=space.background, loss=loss, class_weights=class_weights, refine=refine)})
 
 
 def deconvnet(
@@ -167,6 +180,7 @@ def deconvnet(
     kernel: Kernel = 3,
     loss: Loss = "cross_entropy",
     class_weights: ClassWeights = None,
+    refine: Refine = "none",
 ) -> Model:
     """DeconvNet: Noh, Hong, Han, "Learning deconvolution network for semantic segmentation", ICCV 2015.
 
@@ -174,7 +188,7 @@ def deconvnet(
     counts=(2, 2, 3, 3, 3), hidden=4096, kernel=7`. Deviations: whole images instead of object proposals; see `nn.backbones.unpooling`.
     """
     body = UnpoolingNet(inputs, widths=widths, counts=counts, unpooling=unpooling, hidden=hidden, hidden_kernel=kernel)
-    return Model(body, {"map": Segment(body.levels, len(space), background=space.background, loss=loss, class_weights=class_weights)})
+    return Model(body, {"map": Segment(body.levels, len(space), background=space.background, loss=loss, class_weights=class_weights, refine=refine)})
 
 
 def dilated(
@@ -189,6 +203,7 @@ def dilated(
     auxiliary: bool = False,
     loss: Loss = "cross_entropy",
     class_weights: ClassWeights = None,
+    refine: Refine = "none",
 ) -> Model:
     """A classifier's network dilated to stride 8 or 16 with a small fully convolutional head: Yu, Koltun, Funkhouser, "Dilated residual networks", CVPR 2017.
 
@@ -197,7 +212,7 @@ def dilated(
     """
     body = BACKBONES[backbone](inputs, width).arranged(output_stride=output_stride)
     early = [(len(body.levels) - 2, max(1, hidden // 2))] if auxiliary else []
-    return _stretched(body, None, space, hidden=hidden, dropout=dropout, auxiliary=early, loss=loss, class_weights=class_weights)
+    return _stretched(body, None, space, hidden=hidden, dropout=dropout, auxiliary=early, loss=loss, class_weights=class_weights, refine=refine)
 
 
 def deeplab(
@@ -214,6 +229,7 @@ def deeplab(
     auxiliary: bool = False,
     loss: Loss = "cross_entropy",
     class_weights: ClassWeights = None,
+    refine: Refine = "none",
 ) -> Model:
     """DeepLabv3: Chen, Papandreou, Schroff, Adam, "Rethinking atrous convolution for semantic image segmentation", 2017.
 
@@ -225,7 +241,7 @@ def deeplab(
     spread = rates or tuple(rate * 8 // output_stride for rate in (12, 24, 36))
     neck = ASPP(body.levels, rates=spread, channels=channels, dropout=dropout, image=image, reach=body.reach)
     early = [(len(body.levels) - 2, channels)] if auxiliary else []
-    return _stretched(body, neck, space, hidden=channels, dropout=0.0, auxiliary=early, loss=loss, class_weights=class_weights)
+    return _stretched(body, neck, space, hidden=channels, dropout=0.0, auxiliary=early, loss=loss, class_weights=class_weights, refine=refine)
 
 
 def published(
@@ -236,6 +252,7 @@ def published(
     depth: Literal[50, 101],
     loss: Loss = "cross_entropy",
     class_weights: ClassWeights = None,
+    refine: Refine = "none",
 ) -> Model:
     """The fully convolutional ResNet and the DeepLabv3 whose weights torchvision publishes: stride 8, an auxiliary classifier, scores stretched to the image.
 
@@ -245,9 +262,9 @@ def published(
     body = ResNet(inputs, depth=depth, stem="imagenet").arranged(output_stride=8)
     early = [(len(body.levels) - 2, 256)]
     if kind == "fcn":
-        return _stretched(body, None, space, hidden=512, dropout=0.1, auxiliary=early, loss=loss, class_weights=class_weights)
+        return _stretched(body, None, space, hidden=512, dropout=0.1, auxiliary=early, loss=loss, class_weights=class_weights, refine=refine)
     neck = ASPP(body.levels, reach=body.reach)
-    return _stretched(body, neck, space, hidden=256, dropout=0.0, auxiliary=early, loss=loss, class_weights=class_weights)
+    return _stretched(body, neck, space, hidden=256, dropout=0.0, auxiliary=early, loss=loss, class_weights=class_weights, refine=refine)
 
 
 def _stretched(body: Staged, neck: Neck | None, space: LabelSpace, *, auxiliary: Sequence[tuple[int, int]], **options: Any) -> Model:
@@ -266,6 +283,7 @@ def full_resolution(
     dilations: Dilations = (1, 1, 2, 4, 8, 16, 1),
     loss: Loss = "cross_entropy",
     class_weights: ClassWeights = None,
+    refine: Refine = "none",
 ) -> Model:
     """Convolutions at full resolution without pooling; context grows with the dilations alone: Yu, Koltun, "Multi-scale context aggregation", ICLR 2016.
 
@@ -273,7 +291,7 @@ def full_resolution(
     with it. With dilations of 1 it is what a sliding window computes (see `models.windows`).
     """
     body = FullResolution(inputs, width=width, dilations=dilations)
-    return Model(body, {"map": Segment(body.levels, len(space), background=space.background, loss=loss, class_weights=class_weights)})
+    return Model(body, {"map": Segment(body.levels, len(space), background=space.background, loss=loss, class_weights=class_weights, refine=refine)})
 
 
 def multi_scale(
@@ -285,10 +303,11 @@ def multi_scale(
     scales: Counts = (1, 2, 4),
     loss: Loss = "cross_entropy",
     class_weights: ClassWeights = None,
+    refine: Refine = "none",
 ) -> Model:
     """One small network over several scales of the image: Farabet, Couprie, Najman, LeCun, "Learning hierarchical features for scene labeling", PAMI 2013.
 
     Published: Stanford background, 78.8 % of pixels (81.4 % with superpixels and a tree). Deviations: see `nn.backbones.context`.
     """
     body = MultiScale(inputs, width=width, depth=depth, scales=scales)
-    return Model(body, {"map": Segment(body.levels, len(space), background=space.background, loss=loss, class_weights=class_weights)})
+    return Model(body, {"map": Segment(body.levels, len(space), background=space.background, loss=loss, class_weights=class_weights, refine=refine)})

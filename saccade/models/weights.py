@@ -81,6 +81,7 @@ DETECTION: Mapping[str, Weights] = {
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """What the inputs of these files were normalised by."""
 
+REFINER = "heads.map.refine."  # a random field behind the published network
 LAST: tuple[str, ...] = ("heads.label.output.", "heads.label.auxiliary.", "heads.map.classifier.4.", "heads.map.auxiliary.0.4.")
 LAST += tuple(f"heads.{head}.{part}." for head in ("boxes", "instances", "keypoints") for part in ("scores", "deltas", "masks.output", "points.up"))
 """Our names of what depends on the number of classes: these tensors stay fresh where a file has others."""
@@ -163,7 +164,7 @@ def load(model: Model, network: str, path: Path, names: Sequence[str] = ()) -> l
         channels = own[first].shape[1]
         given[first] = given[first].sum(1, keepdim=True).expand(-1, channels, -1, -1) / channels
     given = chosen(given, own, names) if network in DETECTION else given
-    fresh = [k for k in own if k.startswith(LAST) and (k not in given or given[k].shape != own[k].shape)]
+    fresh = [k for k in own if (k.startswith(LAST) and (k not in given or given[k].shape != own[k].shape)) or k.startswith(REFINER)]
     for key, tensor in own.items():
         if key in CONSTANTS or key in fresh:
             continue

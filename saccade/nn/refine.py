@@ -1,24 +1,23 @@
 """Refinement of a segmenter's scores by a random field over the pixels: learnt with the network, or tuned on validation images.
 
-A refiner turns (N, K, H, W) scores and the (N, C, H, W) image into refined scores, which are log marginals; `Refined` puts one behind any
-head whose answer has `logits`, so that loss and answers are those of the head on the refined scores.
+A refiner turns (N, K, H, W) scores and the (N, C, H, W) image into refined scores, which are log marginals. `nn.heads.segment.Segment` takes one, so that
+loss and answers are those of the refined scores; `REFINERS` are the names that the models of segmentation know.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from saccade.core import Features, Head, Meta
-from saccade.ops.padding import valid_extent
-from saccade.structured.dense_crf import Kernel, dense_crf
+from saccade.structured.dense_crf import Kernel, Tie, dense_crf, mean_field, potts
 from saccade.structured.grid import grid_belief_propagation, grid_mean_field
 
 Inference = Literal["bp", "mean_field"]
+Refine = Literal["none", "dense_crf", "crf_as_rnn", "pixel_crf", "pixel_mean_field"]
 
 SEARCH: Mapping[str, tuple[float, ...]] = {
     "appearance": (0.0, 1.0, 2.0, 4.0, 8.0, 16.0),
@@ -60,7 +59,9 @@ class DenseCRF(Refiner):
     """The fully connected CRF as a layer of few rounds (Zheng et al., "CRF as RNN", 2015): weights (appearance, smoothness) and compatibility are learnt.
 
     appearance, smoothness: the kernels' weights at first; position, near: their widths in pixels; colour: the width in units of [0, 1].
-    Kernels are normalised (see `structured.dense_crf`), so that a weight is the most that all others can move a pixel's score.
+    learnt: whether the weights and the compatibility are parameters; else they stay as they are set, every difference costs the same (Potts), and with
+    both weights at 0 the scores pass as they are, without any work. Kernels are normalised (see `structured.dense_crf`), so that a weight is the most
+    that all others can move a pixel's score.
     Raises ValueError for a width that is not above 0 or fewer than one round.
     """
 
@@ -74,20 +75,32 @@ class DenseCRF(Refiner):
         colour: float = 0.05,
         near: float = 2.0,
         rounds: int = 5,
+        learnt: bool = True,
     ) -> None:
         super().__init__()
         if min(position, colour, near) <= 0 or rounds < 1:
             raise ValueError(f"widths above 0 and 1 round or more, got {position}, {colour}, {near} and {rounds}")
-        self.weights = nn.Parameter(torch.tensor([appearance, smoothness]))
-        self.compatibility = nn.Parameter(1 - torch.eye(classes))
+        self.weights: Tensor
+        self.compatibility: Tensor | None = None
         self.widths: Tensor
+        if learnt:
+            self.weights = nn.Parameter(torch.tensor([appearance, smoothness]))
+            self.compatibility = nn.Parameter(1 - torch.eye(classes))
+        else:
+            self.register_buffer("weights", torch.tensor([appearance, smoothness]))
         self.register_buffer("widths", torch.tensor([position, colour, near]))
-        self.rounds = rounds
+        self.rounds, self.learnt = rounds, learnt
+
+    def forward(self, logits: Tensor, image: Tensor, extent: Tensor | None = None) -> Tensor:
+        if not self.learnt and not self.weights.any():
+            return logits
+        return super().forward(logits, image, extent)
 
     def refined(self, logits: Tensor, image: Tensor) -> Tensor:
         weights, (position, colour, near) = self.weights.to(logits.dtype), self.widths.to(logits.dtype)
         kernels = [Kernel(weights[0], position, colour), Kernel(weights[1], near)]
-        return dense_crf(logits, image, kernels, compatibility=self.compatibility.to(logits.dtype), rounds=self.rounds)
+        compatibility = None if self.compatibility is None else self.compatibility.to(logits.dtype)
+        return dense_crf(logits, image, kernels, compatibility=compatibility, rounds=self.rounds)
 
     def settings(self) -> dict[str, float]:
         """The weights and widths by the names of `SEARCH`."""
@@ -134,58 +147,66 @@ class PixelCRF(Refiner):
         return self.bias[direction].to(image.dtype) + self.contrast[direction].to(image.dtype) * fades
 
 
-class Refined(Head[Any, Any]):
-    """A head and a refiner behind it: what the head says of the input is refined by the input's pixels, `Features.maps[0]`."""
+REFINERS: Mapping[str, Callable[[int], Refiner]] = {
+    "dense_crf": lambda classes: DenseCRF(classes, appearance=0.0, smoothness=0.0, learnt=False),
+    "crf_as_rnn": DenseCRF,
+    "pixel_crf": PixelCRF,
+    "pixel_mean_field": lambda classes: PixelCRF(classes, inference="mean_field"),
+}
+"""dense_crf: the fully connected CRF, off until it is tuned on validation images after training (`training.refining`). crf_as_rnn: the same, learnt with the
+network. pixel_crf, pixel_mean_field: ties of neighbouring pixels learnt with the network, through belief propagation or mean field."""
 
-    def __init__(self, head: Head[Any, Any], refiner: Refiner) -> None:
-        super().__init__()
-        self.head, self.refine = head, refiner
 
-    def forward(self, features: Features) -> Any:
-        """The head's answer, its `logits` (N, K, H, W) refined. Raises ValueError where they are not as large as the input."""
-        out, image = self.head(features), features.maps[0]
-        if out.logits.shape[2:] != image.shape[2:]:
-            raise ValueError(f"scores of {tuple(out.logits.shape[2:])} for an input of {tuple(image.shape[2:])}; only scores as large as the input are refined")
-        return out._replace(logits=self.refine(out.logits, image, valid_extent(image, features.sizes)))
-
-    def loss(self, out: Any, targets: Sequence[Any]) -> dict[str, Tensor]:
-        return self.head.loss(out, targets)
-
-    def decode(self, out: Any, meta: Sequence[Meta]) -> list[Any]:
-        return self.head.decode(out, meta)
+def refiner_of(name: Refine, classes: int) -> Refiner | None:
+    """A fresh refiner of that name for so many classes; None for "none"."""
+    return None if name == "none" else REFINERS[name](classes)
 
 
 Sample = tuple[Tensor, Tensor]
 """Scores (1, K, H, W) of a validation image, and the image (1, C, H, W)."""
 
 
+STARTS: tuple[Mapping[str, float], ...] = tuple(
+    {"appearance": 4.0, "smoothness": 1.0, "position": position, "colour": colour, "near": 2.0} for position in (10.0, 40.0) for colour in (0.04, 0.16)
+)
+"""What `tune` tries first where it is not told what."""
+KEPT = 2  # pairs of widths whose ties are kept for the next trials
+
+
 def tune(
-    refiner: DenseCRF, samples: Sequence[Sample], score: Callable[[list[Tensor]], float], *, search: Mapping[str, Sequence[float]] = SEARCH, passes: int = 2
+    refiner: DenseCRF,
+    samples: Sequence[Sample],
+    score: Callable[[list[Tensor]], float],
+    *,
+    search: Mapping[str, Sequence[float]] = SEARCH,
+    starts: Sequence[Mapping[str, float]] = (),
+    passes: int = 2,
 ) -> list[dict[str, float]]:
     """Sets the refiner to the best of what is tried, one setting after the other, and returns all that was tried with its "score".
 
     score: of the refined (K, H, W) log marginals of all samples, larger is better. The first trial has both weights at 0, which leaves the
-    scores alone: what is set is never below it on these images. Ties keep the earlier. Raises ValueError without samples.
+    scores alone: what is set is never below it on these images. Then come the settings it has and those of `starts`, from the best of which
+    the search goes on. Ties keep the earlier. Costs between labels are taken as alike. Raises ValueError without samples.
     """
     if not samples:
         raise ValueError("a refiner is tuned on at least one image")
     trials: list[dict[str, float]] = []
+    kept: dict[tuple[float, float], list[Tie]] = {}
 
     def tried(settings: Mapping[str, float]) -> float:
         known = next((t["score"] for t in trials if all(t[name] == value for name, value in settings.items())), None)
         if known is not None:
             return known
-        refiner.set(settings)
-        with torch.no_grad():
-            value = score([refiner(logits, image)[0] for logits, image in samples])
+        value = score(with_settings(samples, settings, refiner.rounds, kept))
         trials.append({**settings, "score": value})
         return value
 
     first = refiner.settings()
     best = {**first, "appearance": 0.0, "smoothness": 0.0}
     most = tried(best)
-    if (value := tried(first)) > most:
-        best, most = first, value
+    for settings in (first, *({**first, **start} for start in starts)):
+        if (value := tried(settings)) > most:
+            best, most = settings, value
     for _ in range(passes):
         for name, values in search.items():
             for candidate in values:
@@ -196,3 +217,27 @@ def tune(
                     best, most = settings, value
     refiner.set(best)
     return trials
+
+
+@torch.no_grad()
+def with_settings(
+    samples: Sequence[Sample], settings: Mapping[str, float], rounds: int = 5, kept: dict[tuple[float, float], list[Tie]] | None = None
+) -> list[Tensor]:
+    """The samples' (K, H, W) log marginals by a dense CRF of these settings (the names of `SEARCH`), every difference of labels costing the same.
+
+    kept: the appearance ties of the samples by their widths, which are dear to make; the last ones are kept for the next call.
+    """
+    if settings["appearance"] == settings["smoothness"] == 0:
+        return [torch.log_softmax(logits[0], 0) for logits, _ in samples]
+    widths, held = (settings["position"], settings["colour"]), {} if kept is None else kept
+    if settings["appearance"] and widths not in held:
+        while len(held) >= KEPT:
+            del held[next(iter(held))]
+        held[widths] = [Tie(Kernel(1.0, *widths), image[0]) for _, image in samples]
+    near, found = Kernel(1.0, settings["near"]), list[Tensor]()
+    for i, (logits, image) in enumerate(samples):
+        ties: list[tuple[float | Tensor, Tie]] = [(settings["smoothness"], Tie(near, image[0]))]
+        if settings["appearance"]:
+            ties.append((settings["appearance"], held[widths][i]))
+        found.append(mean_field(logits[0], ties, potts(logits.shape[1], logits), rounds))
+    return found

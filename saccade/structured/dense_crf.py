@@ -61,24 +61,28 @@ def dense_crf(unary: Tensor, image: Tensor, kernels: Sequence[Kernel], *, compat
 
 def _one(unary: Tensor, image: Tensor, kernels: Sequence[Kernel], cost: Tensor, rounds: int, sums: Sums) -> Tensor:
     """(K, H, W) of one image."""
+    return mean_field(unary, [(kernel.weight, Tie(kernel, image, sums)) for kernel in kernels], cost, rounds)
+
+
+def mean_field(unary: Tensor, ties: Sequence[tuple[float | Tensor, Tie]], cost: Tensor, rounds: int) -> Tensor:
+    """`dense_crf` of one image, (K, H, W), with ties that were made before and the weight of each."""
     k, h, w = unary.shape
     scores = unary.flatten(1).T.contiguous()  # (H W, K)
-    ties = [_Tie(kernel, image, sums) for kernel in kernels]
     log_q = torch.log_softmax(scores, 1)
     for _ in range(rounds):
         q = log_q.exp()
         heard = torch.zeros_like(q)
-        for tie in ties:
-            heard = heard + tie.kernel.weight * tie.others(q)
+        for weight, tie in ties:
+            heard = heard + weight * tie.others(q)
         log_q = torch.log_softmax(scores - heard @ cost.T, 1)
     return log_q.T.reshape(k, h, w)
 
 
-class _Tie:
-    """One kernel on one image: the normalised sum over all other pixels."""
+class Tie:
+    """One kernel on one image (C, H, W): the normalised sum over all other pixels. The kernel's weight does not enter: it is made once for many weights."""
 
-    def __init__(self, kernel: Kernel, image: Tensor, sums: Sums) -> None:
-        self.kernel, self.size = kernel, (image.shape[1], image.shape[2])
+    def __init__(self, kernel: Kernel, image: Tensor, sums: Sums = "auto") -> None:
+        self.size = image.shape[1], image.shape[2]
         self.bands: tuple[Tensor, Tensor] | None = None
         self.matrix: Tensor | None = None
         self.lattice: Lattice | None = None

@@ -6,7 +6,7 @@ from torch.autograd import gradcheck
 
 from saccade.core import Inputs, LabelSpace, Meta
 from saccade.models.segment import unet
-from saccade.nn.refine import DenseCRF, PixelCRF, Refined, tune
+from saccade.nn.refine import DenseCRF, PixelCRF, tune
 from saccade.ops.geometry import Geometry
 from saccade.structured.belief_propagation import belief_propagation
 from saccade.structured.factor_graph import enumerate_states
@@ -114,9 +114,9 @@ REFINERS = [lambda: DenseCRF(3), lambda: PixelCRF(3), lambda: PixelCRF(3, infere
 
 
 @pytest.mark.parametrize("make", REFINERS)
-def test_a_refiner_learns_behind_any_head(make):
+def test_a_refiner_learns_behind_a_segmenter(make):
     model = segmenter().eval()
-    model.heads["map"] = Refined(model.heads["map"], make())
+    model.heads["map"].refine = make()
     images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     truth = [SegmentationMap((image.mean(0) > 0.5).to(torch.uint8)) for image in images]
     learnt = list(model.heads["map"].refine.parameters())

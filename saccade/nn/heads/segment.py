@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from saccade.core import Features, Head, Level, Meta
 from saccade.nn.blocks import ConvNorm, Norm
 from saccade.nn.heads.classify import checked_weights
+from saccade.nn.refine import Refine, refiner_of
 from saccade.ops import pixel_losses
 from saccade.ops.components import touching
 from saccade.ops.geometry import Geometry
@@ -48,7 +49,8 @@ class Segment(Head[SegmentOut, SegmentationMap]):
     and DeepLab do; the two are the same where the stride divides the sides. reach: of the map, 1 or its stride.
     loss: which (see `ops.pixel_losses`), on known pixels alone; every image has the same voice in cross entropy, however many pixels of it are known.
     class_weights: K factors of cross entropy and focal loss. edges: learns besides where objects meet, from truths that tell single objects.
-    auxiliary: pairs (place of a map, hidden channels) of further classifiers, whose losses count `share` each.
+    auxiliary: pairs (place of a map, hidden channels) of further classifiers, whose losses count `share` each. refine: a random field over the pixels, by
+    which the scores are refined before loss and answer.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Segment(Head[SegmentOut, SegmentationMap]):
         edges: bool = False,
         auxiliary: Sequence[tuple[int, int]] = (),
         share: float = 0.5,
+        refine: Refine = "none",
     ) -> None:
         super().__init__()
         if output == "sigmoid" and classes != 2:
@@ -84,6 +87,7 @@ class Segment(Head[SegmentOut, SegmentationMap]):
         self.classifier: nn.Module = nn.Identity() if scores else Classifier(self.level.channels, learnt, hidden, dropout, norm)
         self.edge_classifier = nn.Conv2d(self.level.channels, 1, 1) if edges else None
         self.auxiliary = nn.ModuleList(Classifier(levels[place].channels, learnt, wide, dropout, norm) for place, wide in auxiliary)
+        self.refine = refiner_of(refine, classes)
         self.auxiliary_places, self.strides = tuple(place for place, _ in auxiliary), tuple(level.stride for level in levels)
 
     def forward(self, features: Features) -> SegmentOut:
@@ -94,6 +98,8 @@ class Segment(Head[SegmentOut, SegmentationMap]):
         ]
         if self.output_kind == "sigmoid":
             logits, early = self._both(logits), [self._both(found) for found in early]
+        if self.refine is not None:
+            logits = self.refine(logits, features.maps[0], extent)
         edges = logits[:, :0] if self.edge_classifier is None else self._enlarged(self.edge_classifier(x), self.level.stride, features, extent)
         return SegmentOut(logits, edges, torch.stack(early, 1) if early else logits[:, None][:, :0])
 
