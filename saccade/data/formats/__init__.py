@@ -42,6 +42,7 @@ from saccade.data.formats import (
     sequences_write,
     table,
     table_write,
+    vectors,
     voc,
     voc_save,
     yolo,
@@ -77,6 +78,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             save=captions.save_flickr,
             holds=captions.HOLDS,
         ),
+        "vectors": Format(vectors.detect, vectors.load, "vectors (a CSV with columns of numbers alone but label, id, split; a .npy of n x d numbers)"),
         "table": Format(
             table.detect,
             table.load,
