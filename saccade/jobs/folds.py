@@ -105,7 +105,7 @@ def _one_fold(options: TrainOptions, resumed: TrainOptions, prepared: Prepared, 
             plan = adjusted(Plan.from_dict(run.info["plan"]), resumed)
             run.begin()
             engine, feeds = Engine(plan.device, plan.settings.precision), make_feeds(plan, prepared)
-            train_planned(plan, plan.build(prepared.space), feeds, prepared, run, engine, floors=options.floors)
+            train_planned(plan, plan.build(prepared.space), feeds, prepared, run, engine, floors_s=options.floors_s)
         else:
             begin(run, options, parent.info["argv"], parent.info["threads"])
             train_prepared(options, prepared, run, began=began)

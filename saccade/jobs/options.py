@@ -178,6 +178,13 @@ class TrainOptions(BaseModel):
         """The options that the user gave."""
         return frozenset(self.model_fields_set)
 
+    @property
+    def floors_s(self) -> float:
+        """Seconds for simple models beside the network: a tenth of the budget, at most 20; 0 where they are not wanted."""
+        if not self.floors:
+            return 0.0
+        return 20.0 if self.budget is None else min(20.0, 0.1 * seconds(self.budget))
+
 
 def check_tile(tile: int | None, overlap: int | None) -> None:
     """Raises UsageError USE-VALUE for windows that cannot be asked for."""

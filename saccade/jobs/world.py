@@ -22,8 +22,8 @@ class WorldOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     labels: Annotated[str | tuple[str, ...], Field(description="kinds of labels: boxes,masks,keypoints ...; default all that the layout can hold")] = ""
-    n: Annotated[int, Field(ge=1, description="images")] = 1000
-    size: Annotated[str | int | tuple[int, int], Field(description="pixels, as 128 or 96x128 (height x width)")] = "128"
+    n: Annotated[int | None, Field(ge=1, description="images; default the world's own number")] = None
+    size: Annotated[str | int | tuple[int, int] | None, Field(description="pixels, as 128 or 96x128 (height x width); default the world's own")] = None
     seed: Annotated[int, Field(ge=0, description="of the random choices")] = 0
     weather: Annotated[str, Field(description="clear, fog, rain, dusk, night, noise, or mixed")] = "clear"
     difficulty: Annotated[str, Field(description="easy, medium or hard: clutter, occlusion and variety")] = "medium"
@@ -36,12 +36,12 @@ class WorldOptions(BaseModel):
     def recipe(self, name: str) -> Recipe:
         """What the scenes are made from. Raises UsageError USE-VALUE."""
         try:
-            size = self.size if isinstance(self.size, tuple) else sides(self.size)
+            size = (0, 0) if self.size is None else self.size if isinstance(self.size, tuple) else sides(self.size)
             objects = counts(self.objects) if isinstance(self.objects, str) else self.objects
         except ValueError as error:
             raise UsageError("USE-VALUE", str(error), where="saccade world", fix="write --size 128 or 96x128, --objects 4 or 3-8") from error
         labels = self.labels if isinstance(self.labels, tuple) else tuple(word.strip() for word in self.labels.split(",") if word.strip())
-        return Recipe(name, self.n, size, self.seed, labels, self.weather, self.difficulty, self.supersample, objects, self.clutter, self.occlusion)
+        return Recipe(name, self.n or 0, size, self.seed, labels, self.weather, self.difficulty, self.supersample, objects, self.clutter, self.occlusion)
 
 
 def run_world(name: str, out: Path, options: WorldOptions | None = None) -> Converted:

@@ -19,6 +19,7 @@ from saccade.data.dataset import ImageDataset
 from saccade.data.world import render
 from saccade.data.world.chance import WEATHER, Chance, hashed
 from saccade.data.world.labels import HEADS, Told, space
+from saccade.data.world.painters import Painters
 from saccade.data.world.recipe import Recipe, counts, sides
 from saccade.data.world.scene import Scene
 from saccade.data.world.weather import apply
@@ -26,6 +27,8 @@ from saccade.targets import Label, TagSequence
 
 KEPT = 6
 """Scenes whose rays are kept, so that an image and its truths are looked at once."""
+MANY = 500
+"""Images of a set that threads leave to child processes to draw: fewer are drawn before a child has begun."""
 _CLASS = 6  # the purpose of the number that chooses the class of a scene
 
 
@@ -39,6 +42,7 @@ class Studio:
         self.recipe, self.world, self.device = recipe, recipe.world, device
         self._kept: OrderedDict[int, Told] = OrderedDict()
         self._lock = threading.Lock()
+        self._painters: Painters | None = None
 
     def kinds(self, indices: np.ndarray) -> np.ndarray:
         """(n,) the place in the world's kinds of each of these images, without making them."""
@@ -69,7 +73,12 @@ class Studio:
         return made
 
     def picture(self, index: int) -> np.ndarray:
-        """(h, w, 3) uint8."""
+        """(h, w, 3) uint8. Threads beside the main one leave it to children where there are many, and no other truth of the scenes than their class."""
+        large = self.recipe.n >= MANY and self.recipe.heads == ("label",) and str(self.device) == "cpu"
+        if large and threading.current_thread() is not threading.main_thread():
+            with self._lock:
+                self._painters = self._painters or Painters(self.recipe.text, self.recipe.size)
+            return self._painters.picture(index)
         told = self.told(index)
         return render.pictures(told.sight, [told.scene], [(self.recipe.seed, index)], self.recipe.supersample)[0]
 
@@ -253,8 +262,8 @@ def _opened(kind: type[Any], recipe: Recipe, device: torch.device | str, indices
 def world(
     name: str,
     *,
-    n: int = 1000,
-    size: int | tuple[int, int] = 128,
+    n: int | None = None,
+    size: int | tuple[int, int] | None = None,
     seed: int = 0,
     labels: Sequence[str] = (),
     weather: str = "clear",
@@ -265,18 +274,18 @@ def world(
 ) -> WorldDataset:
     """A data set of n images of a world (`table.WORLDS`), none of which is drawn before it is read. Images of a clip follow each other.
 
-    size: pixels, or (h, w). labels: heads, none = all the world has. weather: clear, fog, rain, dusk, night, noise, or mixed (another for every
-    scene). difficulty: easy, medium or hard. supersample: rays along each side of a pixel. device: where rays are cast.
+    n, size (pixels, or h and w): None for the world's own. labels: heads, none = all the world has. weather: clear, fog, rain, dusk, night, noise, or
+    mixed (another for every scene). difficulty: easy, medium or hard. supersample: rays along each side of a pixel. device: where rays are cast.
     knobs: objects ("3-8" or (3, 8)), clutter and occlusion (0 to 1) instead of the difficulty's. Raises UsageError USE-VALUE.
 
     >>> data = world("tabletop", n=3, size=64, labels=["boxes"])
     >>> data.read(0).shape, sorted(data.truth(0))
     ((64, 64, 3), ['boxes'])
     """
-    shape = sides(size) if isinstance(size, int | str) else (int(size[0]), int(size[1]))
+    shape = (0, 0) if size is None else sides(size) if isinstance(size, int | str) else (int(size[0]), int(size[1]))
     if isinstance(knobs.get("objects"), str | int):
         knobs["objects"] = counts(knobs["objects"])
-    recipe = Recipe(name, n, shape, seed, tuple(labels), weather, difficulty, supersample, **knobs)
+    recipe = Recipe(name, -1 if n == 0 else n or 0, shape, seed, tuple(labels), weather, difficulty, supersample, **knobs)
     return open_world(recipe, device)
 
 

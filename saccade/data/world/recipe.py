@@ -15,7 +15,7 @@ from saccade.data.world.worlds.knobs import DIFFICULTIES, Knobs
 from saccade.data.world.worlds.world import World
 from saccade.errors import UsageError, nearest
 
-VERSION = 2
+VERSION = 3
 """Changes when the same recipe gives other bytes."""
 SCHEME = "world:"
 ALIASES: Mapping[str, str] = {"masks": "instances", "segmentation": "map", "class": "label", "captions": "caption", "count": "number", "relations": "graph"}
@@ -26,15 +26,16 @@ LARGEST = 2048
 
 @dataclass(frozen=True)
 class Recipe:
-    """name: a world of WORLDS. n: images. size: (h, w). seed: of everything. labels: heads, none = all of the world's but full_boxes.
+    """name: a world of WORLDS. n: images, 0 for the world's own number. size: (h, w), (0, 0) for the world's own. seed: of everything.
 
+    labels: heads, none = all of the world's but full_boxes.
     weather: of WEATHERS. difficulty: easy, medium or hard. supersample: rays along each side of a pixel. objects: (fewest, most), None the
     world's own. clutter, occlusion: in [0, 1], None those of the difficulty.
     """
 
     name: str
-    n: int = 1000
-    size: tuple[int, int] = (128, 128)
+    n: int = 0
+    size: tuple[int, int] = (0, 0)
     seed: int = 0
     labels: tuple[str, ...] = ()
     weather: str = "clear"
@@ -50,6 +51,10 @@ class Recipe:
         for option, value, known in (("weather", self.weather, WEATHERS), ("difficulty", self.difficulty, DIFFICULTIES)):
             if value not in known:
                 raise UsageError("USE-VALUE", f"{option}={value}; {nearest(value, known)}", where=self.text)
+        own = self._own()
+        for option in ("n", "size"):
+            if getattr(self, option) in (0, (0, 0)):
+                object.__setattr__(self, option, own[option])
         asked = tuple(dict.fromkeys(ALIASES.get(label, label) for label in self.labels))
         there = heads_of(self.world)
         for head in asked:
@@ -71,6 +76,9 @@ class Recipe:
             if not sound:
                 raise UsageError("USE-VALUE", f"{option}={getattr(self, option)}", where=SCHEME + self.name, fix=_RANGES[option])
 
+    def _own(self) -> dict[str, Any]:
+        return {"n": self.world.scenes, "size": (self.world.side, self.world.side)}
+
     @property
     def world(self) -> World:
         return WORLDS[self.name]
@@ -90,7 +98,7 @@ class Recipe:
     @property
     def text(self) -> str:
         """The recipe as a path: `world:tabletop?n=2000&weather=fog`; what is as usual is left out."""
-        usual = {f.name: f.default for f in fields(self)}
+        usual = {f.name: f.default for f in fields(self)} | self._own()
         given = {name: _written(value) for name in usual if name != "name" and (value := getattr(self, name)) != usual[name]}
         return f"{SCHEME}{self.name}" + (f"?{urlencode(given, safe=',')}" if given else "")
 
@@ -150,13 +158,15 @@ def parse(path: str) -> Recipe:
 
 
 def sides(text: str | int) -> tuple[int, int]:
-    """(h, w) of 128 or 96x128. Raises ValueError.
+    """(h, w) of 128 or 96x128. Raises ValueError for what is no number, UsageError USE-VALUE for none at all.
 
     >>> sides("96x128")
     (96, 128)
     """
     h, _, w = str(text).partition("x")
-    return int(h), int(w or h)
+    if min(found := (int(h), int(w or h))) < 1:
+        raise UsageError("USE-VALUE", f"size={text}", where="the size of scenes", fix=_RANGES["size"])
+    return found
 
 
 def counts(text: str | int) -> tuple[int, int]:
@@ -169,8 +179,14 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _images(text: str) -> int:
+    if (n := int(text)) < 1:
+        raise ValueError(text)
+    return n
+
+
 _READ: Mapping[str, Any] = {
-    "n": int,
+    "n": _images,
     "size": sides,
     "seed": int,
     "labels": _names,

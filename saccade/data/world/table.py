@@ -10,7 +10,7 @@ from saccade.data.world.worlds.world import World
 
 WORLDS: Mapping[str, World] = MappingProxyType(
     {
-        "digits": World("a digit of raised strokes on a cluttered board", digits.make, digits.KINDS, digits.NAMES, digits.STUFF),
+        "digits": World("a digit of raised strokes on a cluttered board", digits.make, digits.KINDS, digits.NAMES, digits.STUFF, side=64, scenes=2000),
         "shapes": World("plain solids on a patterned ground; the class is the largest one's", shapes.make, shapes.KINDS, shapes.NAMES, shapes.STUFF),
         "tabletop": World("things on a table in four kinds of rooms", tabletop.make, tabletop.KINDS, tabletop.NAMES, tabletop.STUFF),
         "street": World(
@@ -19,7 +19,7 @@ WORLDS: Mapping[str, World] = MappingProxyType(
         ),
         "cells": World("cells under a microscope, stained or glowing", cells.make, cells.KINDS, cells.NAMES, cells.STUFF),
         "xray": World("chests as X-rays, with a finding or none", xray.make, xray.KINDS, xray.NAMES, xray.STUFF),
-        "glyphs": World("letters and digits over a board", glyphs.make, glyphs.KINDS, glyphs.NAMES, glyphs.STUFF),
+        "glyphs": World("letters and digits over a board", glyphs.make, glyphs.KINDS, glyphs.NAMES, glyphs.STUFF, side=64),
         "wildlife": World(
             "moose, deer, bears, foxes and boars between trees", wildlife.make, wildlife.KINDS, wildlife.NAMES, wildlife.STUFF,
             keypoints=wildlife.KEYPOINTS, bones=wildlife.BONES, pairs=wildlife.PAIRS, outdoors=True,

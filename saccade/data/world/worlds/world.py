@@ -12,7 +12,8 @@ class World(NamedTuple):
 
     labels: classes of scenes where they are others than the kinds. keypoints, bones, pairs: of things with joints.
     frames: pictures of one scene, more than 1 for clips; step_s: seconds between them.
-    outdoors: whether it has weather and a sky.
+    outdoors: whether it has weather and a sky. side: pixels of a picture's side, scenes: how
+    many of them, where nobody says.
     """
 
     about: str
@@ -27,6 +28,8 @@ class World(NamedTuple):
     step_s: float = 0.1
     outdoors: bool = False
     labels: tuple[str, ...] = ()
+    side: int = 128
+    scenes: int = 1000
 
     @property
     def classes(self) -> tuple[str, ...]:
