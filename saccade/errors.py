@@ -193,6 +193,9 @@ CODES: dict[str, Code] = {
     "RUN-RATE": Code("warn", "the loss rises: the learning rate is too high", "lower --lr"),
     "RUN-VANISH": Code("warn", "vanishing gradients: the first layers are hardly taught", "use ReLU, normalisation, skips or fewer layers"),
     "RUN-EXPLODE": Code("warn", "exploding gradients: the first layers are changed far more than the last", "use normalisation, skips or --clip"),
+    "GEN-COLLAPSE": Code("warn", "samples are all alike, or leave classes of the pictures out", "train longer, lower --lr, or set spectral=true"),
+    "GEN-POSTERIOR": Code("warn", "most codes say nothing of the picture: the decoder does without them", "set free_bits=0.1, a smaller beta or fewer codes"),
+    "GEN-MEMORY": Code("warn", "samples are copies of training pictures", "train on more pictures, for fewer epochs, or with a smaller network"),
     "RUN-ONECLASS": Code("warn", "the model answers one class for every image", "train longer, or check the class balance"),
     "RUN-CONTROL": Code("warn", "control.json asks for what a run cannot do, and nothing was changed", "write {\"lr\": 0.0005} or {\"stop\": true}"),
     "RUN-CROWDED": Code("note", "other programs use the cores", "stop them, or give --threads to decide yourself"),
@@ -203,6 +206,7 @@ CODES: dict[str, Code] = {
     # evaluation, prediction ---------------------------------------------------------------------------------------
     "GATE-FAILED": Code("fatal", "a metric is below the gate", "look at the worst images in the report"),
     "PRED-NONE": Code("fatal", "there is no image to predict", "check the path or the pattern; quote a pattern so that the shell leaves it alone"),
+    "PRED-BOXES": Code("error", "nothing says where the objects of the image are", "name the image in the file of --boxes, or give --detector"),
     "PRED-FAILED": Code("warn", "some inputs have no answer", "see failed.jsonl"),
     "COMPARE-SET": Code("fatal", "the two evaluations are not of the same images", "evaluate both on the same split"),
     # usage --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from saccade.cli.options import Combine, Device, Follow, Format, Group, LabelColumn, MaxBad, Threads, Tile, TileOverlap, Views, With
+from saccade.cli.options import Boxes, Combine, Detector, Device, Follow, Format, Group, LabelColumn, MaxBad, Threads, Tile, TileOverlap, Views, With
 from saccade.cli.output import Output
 from saccade.cli.progress import show_progress
 
@@ -36,6 +36,8 @@ def evaluate(
     combine: Combine = "mean",
     tile: Tile = None,
     tile_overlap: TileOverlap = None,
+    boxes: Boxes = None,
+    detector: Detector = None,
     batch: Annotated[int, Parameter(help="images at a time", metavar="N")] = 64,
     threads: Threads = None,
     device: Device = "auto",
@@ -48,7 +50,7 @@ def evaluate(
     api.filled(EvaluateOptions, {"gate": gate})  # a gate that cannot be read is refused before the work
     chosen: dict[str, Any] = {"split": split, "threshold": threshold, "format": format, "label": label, "group": group}
     chosen |= {"follow": follow, "max_bad": max_bad, "batch": batch, "threads": threads, "device": device}
-    chosen |= {"tile": tile, "tile_overlap": tile_overlap, "with_": with_, "views": views, "combine": combine}
+    chosen |= {"tile": tile, "tile_overlap": tile_overlap, "with_": with_, "views": views, "combine": combine, "boxes": boxes, "detector": detector}
     with show_progress(show, "images") as progress:
         result = api.evaluate(model, data, out=out, progress=progress, **chosen)
     show.event("result", part=result.part, reason=result.reason, metrics=result.metrics)

@@ -28,5 +28,9 @@ Views = Annotated[str, Parameter(help="answer changed copies of every picture to
 Combine = Annotated[Literal["mean", "geometric", "vote"], Parameter(help="how classes of several models or views are combined")]
 Tile = Annotated[int | None, Parameter(help="answer by windows of so many pixels a side; 0 = the whole image (default: as trained)", metavar="N")]
 TileOverlap = Annotated[int | None, Parameter(help="pixels that neighbouring windows share (default: a quarter of --tile)", metavar="N")]
+Boxes = Annotated[
+    str | None, Parameter(help="of models of single objects: a file of boxes (COCO, or predict's JSON lines), or whole = all of every image", metavar="FILE")
+]
+Detector = Annotated[Path | None, Parameter(help="of models of single objects: the model that finds them first", metavar="MODEL")]
 Precision = Annotated[Literal["auto", "fp32", "bf16"], Parameter(help="of the network's arithmetic")]
 AllowNan = Annotated[bool, Parameter(help="read a model file whose weights are not all finite", negative="")]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from saccade.cli.options import AllowNan, Batch, Combine, Device, Precision, Threads, Tile, TileOverlap, Views, With
+from saccade.cli.options import AllowNan, Batch, Boxes, Combine, Detector, Device, Precision, Threads, Tile, TileOverlap, Views, With
 from saccade.cli.output import Output
 from saccade.cli.progress import show_progress
 from saccade.errors import displayable
@@ -41,6 +41,8 @@ def predict(
     combine: Combine = "mean",
     tile: Tile = None,
     tile_overlap: TileOverlap = None,
+    boxes: Boxes = None,
+    detector: Detector = None,
     batch: Batch = None,
     threads: Threads = None,
     device: Device = "auto",
@@ -53,7 +55,7 @@ def predict(
 
     chosen: dict[str, Any] = {"as_": as_, "threshold": threshold, "top": top, "probabilities": probabilities, "overlay": overlay, "resume": resume}
     chosen |= {"on_error": on_error, "batch": batch, "threads": threads, "device": device, "precision": precision, "allow_nan": allow_nan}
-    chosen |= {"tile": tile, "tile_overlap": tile_overlap, "with_": with_, "views": views, "combine": combine}
+    chosen |= {"tile": tile, "tile_overlap": tile_overlap, "with_": with_, "views": views, "combine": combine, "boxes": boxes, "detector": detector}
     with show_progress(show, "predict") as progress:
         summary = api.predict(model, images, out=out, progress=lambda done, failed, total: progress(done, total), **chosen)
     show.event("result", **summary.to_dict())

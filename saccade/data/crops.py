@@ -211,3 +211,22 @@ def typical_crop(dataset: Dataset, crops: Crops) -> tuple[int, int]:
     width, height = (max(1.0, statistics.median(float(side[axis]) for side in sides)) for axis in (0, 1))
     scale = min(1.0, LARGEST / max(width, height))
     return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+class JoinedCrops:
+    """The answers of an image's crops, in order, on their way to one answer. image: (h, w); windows: one for each of the boxes; without any, what is
+    added (an answer of the whole image) is dropped. empty: the answer to an image without objects."""
+
+    def __init__(self, image: tuple[int, int], boxes: Boxes, windows: Sequence[Window], empty: Keypoints) -> None:
+        self.image, self.boxes, self.windows, self.empty = image, boxes, windows, empty
+        self.found: list[tuple[Crop, Keypoints]] = []
+
+    def add(self, part: Keypoints) -> None:
+        """The answer of the next crop."""
+        row = len(self.found)
+        if row < len(self.windows):
+            self.found.append((Crop(0, row, self.windows[row]), part))
+
+    def finish(self) -> Keypoints:
+        """The answer of the image."""
+        return assembled(self.found, self.boxes, self.image) if self.found else self.empty

@@ -6,13 +6,14 @@ zero. So every picture meets kernels of the same shape in the same row, and a jo
 of one that never stopped (same processor, number of threads and version of torch).
 
 Where the model has a tiling the rows are windows: those of inputs k B to (k + 1) B - 1, in batches of B. An input is answered
-when its last window is; decoded pictures are kept for their next windows within `KEPT_BYTES`, and always the last one.
+when its last window is; decoded pictures are kept for their next windows within `KEPT_BYTES`, and always the last one. The objects of an input
+that a model of single objects answers are its rows likewise.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
@@ -22,6 +23,7 @@ import torch
 
 from saccade.bundle import Bundle
 from saccade.core import Geometry, Meta, Model
+from saccade.data.crops import Crops, JoinedCrops
 from saccade.data.image import MAX_PIXELS, Picture, header, read_image
 from saccade.data.preprocess import Preprocess
 from saccade.data.tiles import KEPT_BYTES, Joining, Kept, Window
@@ -31,6 +33,7 @@ from saccade.inference.fold import ready
 from saccade.inference.postprocess import Postprocess, postprocess_of
 from saccade.inference.sources import Input
 from saccade.metrics.thresholds import Thresholds
+from saccade.targets import Boxes, Keypoints
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class Part(NamedTuple):
 class Predictor:
     """A model file made ready to answer: on its device, in its precision, with its own pre- and post-processing.
 
-    thresholds: below which the answer is "unknown"; None takes those of the model file.
+    thresholds: below which the answer is "unknown"; None takes those of the model file. boxes: of a model of single objects, which objects an input
+    of a (h, w) has, None where nothing is said of it.
     Raises ModelError MODEL-ARGS for a card that names unknown processing; UsageError; ResourceError DEVICE.
     """
 
@@ -69,6 +73,7 @@ class Predictor:
         stored = postprocess_of(self.head).from_dict(card.postprocess, self.space)
         self.postprocess: Postprocess = stored if thresholds is None else stored.with_thresholds(thresholds, self.space)
         model = cast(Model, bundle.model)
+        self.boxes: Callable[[Input, tuple[int, int]], Boxes | None] = lambda item, size: None
         self.mode: Mode = inference_mode_for(
             model, card.inputs._replace(size=self.preprocess.size), device=device, precision=trained_precision(card) if precision == "auto" else precision
         )
@@ -76,6 +81,8 @@ class Predictor:
 
     def parts(self, place: int, item: Input) -> list[Part]:
         """The rows of an input: itself, or the windows of its image; itself too when its size cannot be read, so that reading it tells why."""
+        if self.preprocess.crops is not None:
+            return self._objects(place, item, self.preprocess.crops)
         if self.preprocess.tiling is None:
             return [Part(place, item)]
         try:
@@ -85,9 +92,31 @@ class Predictor:
         windows = self.preprocess.tiling.windows(whole)
         return [Part(place, item, window, whole, i + 1 == len(windows)) for i, window in enumerate(windows)]
 
+    def _objects(self, place: int, item: Input, crops: Crops) -> list[Part]:
+        """The rows of an input's objects; one of the whole image, whose answer is dropped, where there are none."""
+        try:
+            whole = header(item.path).size
+        except (DataError, ValueError):
+            return [Part(place, item)]
+        boxes = self.boxes(item, whole)
+        if boxes is None or not len(boxes):
+            return [Part(place, item, None, whole)]
+        windows = [crops.window(box, whole, self.preprocess.size[0] / self.preprocess.size[1]) for box in boxes.xyxy.tolist()]
+        return [Part(place, item, window, whole, i + 1 == len(windows)) for i, window in enumerate(windows)]
+
+    def joining(self, part: Part) -> Joining | JoinedCrops:
+        """What puts the answers of an input's rows together."""
+        if self.preprocess.crops is None or part.whole is None:
+            return Joining(part.whole, self.preprocess.tiling)
+        boxes = self.boxes(part.item, part.whole) or Boxes.empty()
+        windows = [row.window for row in self._objects(part.place, part.item, self.preprocess.crops) if row.window is not None]
+        return JoinedCrops(part.whole, boxes, windows, Keypoints.empty(len(self.space.keypoints), self.space.pairs))
+
     def read(self, part: Part, out: np.ndarray, kept: Kept) -> Meta:
         """Reads one picture, or a window of one that is kept for its next windows, into `out` (h, w, C) float32. Raises DataError."""
         size, pixels = self._pixels(part, kept)
+        if self.preprocess.crops is not None and self.boxes(part.item, size) is None:
+            raise DataError("PRED-BOXES", "", where=part.item.id)
         pixels = self.preprocess.shrink(pixels)
         geometry = self.preprocess.geometry(pixels.shape[:2])
         white = 255.0 if pixels.dtype == np.uint8 else 1.0
@@ -161,7 +190,7 @@ class _Work:
 class _Begun:
     """The answers of the rows so far of the input that is under way, and the first reason why it can have none."""
 
-    answers: Joining | None = None
+    answers: Joining | JoinedCrops | None = None
     error: DataError | None = None
 
 
@@ -214,7 +243,7 @@ def _finish(predictor: Predictor, work: _Work, begun: _Begun) -> Iterator[list[R
     found: list[tuple[Input, Any, DataError | None]] = []
     for row in work.rows:
         part = work.parts[row]
-        begun.answers = begun.answers or Joining(part.whole, predictor.preprocess.tiling)
+        begun.answers = begun.answers or predictor.joining(part)
         begun.error = begun.error or errors.get(row)
         if begun.error is None:
             begun.answers.add(answers[row])

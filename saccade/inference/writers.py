@@ -33,6 +33,7 @@ class Places:
     plan: Path
     overlay: Path
     pictures: Path
+    boxes: Path
 
     @classmethod
     def of(cls, out: Path, form: str) -> Places:
@@ -44,10 +45,11 @@ class Places:
         prefix = f"{stem}." if single else ""
         journal = folder / f"{stem}.jsonl"
         answers = out if single else folder / f"{stem}.{form}"
-        return cls(journal, answers, folder / f"{prefix}failed.jsonl", folder / f"{prefix}plan.json", folder / f"{prefix}overlay", folder / f"{prefix}answers")
+        named = ("failed.jsonl", "plan.json", "overlay", "answers", "boxes.jsonl")
+        return cls(journal, answers, *(folder / f"{prefix}{name}" for name in named))
 
     def existing(self) -> list[Path]:
-        return [path for path in (self.journal, self.answers, self.failed, self.plan, self.overlay, self.pictures) if os.path.lexists(path)]
+        return [path for path in (self.journal, self.answers, self.failed, self.plan, self.overlay, self.pictures, self.boxes) if os.path.lexists(path)]
 
 
 def to_row(result: Result, space: LabelSpace, *, top: int, probabilities: bool) -> Row:

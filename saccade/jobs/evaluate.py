@@ -23,6 +23,7 @@ from saccade.errors import DataError, GateError, UsageError
 from saccade.inference.device import inference_mode_for, trained_precision
 from saccade.inference.ensemble import joined
 from saccade.inference.evaluate import in_order
+from saccade.jobs.boxes import BOXES, DETECTOR, record_boxes, refuse_boxes
 from saccade.jobs.options import check_tile
 from saccade.jobs.prepare import open_for, with_task
 from saccade.jobs.tiling import MODEL_TILE, MODEL_TILE_OVERLAP, retiled
@@ -51,6 +52,8 @@ class EvaluateOptions(BaseModel):
     combine: Annotated[Literal["mean", "geometric", "vote"], Field(description="how classes of several models or views are combined")] = "mean"
     tile: Annotated[int | None, Field(description=MODEL_TILE)] = None
     tile_overlap: Annotated[int | None, Field(description=MODEL_TILE_OVERLAP)] = None
+    boxes: Annotated[str | None, Field(description=f"{BOXES}; default: the boxes of the labels")] = None
+    detector: Annotated[Path | None, Field(description=DETECTOR)] = None
     batch: Annotated[int, Field(ge=1, description="images at a time")] = 64
     follow: Annotated[bool, Field(description="follow links out of the data's folder")] = False
     max_bad: Annotated[float, Field(ge=0, le=1, description="share of unusable images that stops the evaluation")] = 0.05
@@ -126,7 +129,9 @@ def run_evaluate(
         post = post.with_thresholds(chosen.threshold, space)
     network, autocast = placed(found, chosen.device)
     degrade = task.degrading(found.card.model, found.card.arguments)
-    loader = in_order(dataset.subset(places), preprocess, degrade, batch_size=chosen.batch, cache_bytes=0)
+    refuse_boxes(preprocess, chosen.boxes, chosen.detector, needed=False)
+    given = record_boxes(chosen.boxes, chosen.detector, dataset.subset(places), space, device=chosen.device, batch=chosen.batch)
+    loader = in_order(dataset.subset(places), preprocess, degrade, batch_size=chosen.batch, cache_bytes=0, boxes=given)
     metric = task.metric(space, **post.stated())
     evaluation = task.measure(network, loader, metric=metric, space=space, head=head, post=post, autocast=autocast, progress=progress)
     if out is not None:

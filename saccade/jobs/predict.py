@@ -25,6 +25,7 @@ from saccade.inference.segment_files import write_segments
 from saccade.inference.sequence_files import expand_sequences
 from saccade.inference.sources import Inputs, expand
 from saccade.inference.writers import Journal, Places, Row, draw_overlay, to_row, write_csv, write_failed, write_picture, write_table
+from saccade.jobs.boxes import BOXES, DETECTOR, asked_boxes, refuse_boxes
 from saccade.jobs.options import check_tile
 from saccade.jobs.tiling import MODEL_TILE, MODEL_TILE_OVERLAP, retiled
 from saccade.targets import TARGETS
@@ -58,6 +59,8 @@ class PredictOptions(BaseModel):
     combine: Annotated[Literal["mean", "geometric", "vote"], Field(description="how classes of several models or views are combined")] = "mean"
     tile: Annotated[int | None, Field(description=MODEL_TILE)] = None
     tile_overlap: Annotated[int | None, Field(description=MODEL_TILE_OVERLAP)] = None
+    boxes: Annotated[str | None, Field(description=BOXES)] = None
+    detector: Annotated[Path | None, Field(description=DETECTOR)] = None
     batch: Annotated[int | None, Field(ge=1, le=4096, description="images at a time")] = None
     threads: Annotated[int | None, Field(ge=1, le=1024, description="of the network, and as many that read images")] = None
     device: Annotated[str, Field(description="auto, cpu, cuda, cuda:0 ...")] = "auto"
@@ -127,7 +130,10 @@ def run_predict(
     threads = set_threads(chosen.threads or stored.get("threads"))
     kind = SequencePredictor if sequences else Predictor
     predictor = kind(read, device=chosen.device, precision=_precision(chosen, stored), thresholds=chosen.threshold)
+    refuse_boxes(predictor.preprocess, chosen.boxes, chosen.detector, needed=True)
     plan = _plan(chosen, stored, predictor, read, inputs) | {"threads": threads}
+    if predictor.preprocess.crops is not None:
+        plan |= {"boxes": chosen.boxes, "detector": None if chosen.detector is None else str(chosen.detector)}
     _agree(plan, stored, places.plan)
     with storage.disk_errors(places.plan):
         places.plan.parent.mkdir(parents=True, exist_ok=True)
@@ -136,6 +142,9 @@ def run_predict(
                 folder.mkdir(exist_ok=True)
     if not stored:
         storage.write_json(places.plan, plan)
+    if predictor.preprocess.crops is not None:
+        how: dict[str, Any] = {"device": chosen.device, "precision": chosen.precision, "batch": plan["batch"], "threads": threads}
+        predictor.boxes = asked_boxes(chosen.boxes, chosen.detector, inputs.items, predictor.space, kept=places.boxes, **how)
     journal = Journal(places.journal)
     rows = journal.mend(inputs.items)
     began, before = time.monotonic(), len(rows)

@@ -16,12 +16,14 @@ MODEL_TILE_OVERLAP = "pixels that neighbouring windows share, at most half a win
 def retiled(bundle: Bundle, tile: int | None, overlap: int | None) -> Bundle:
     """The model with these windows in its card, with none for 0, or as it is for None. Where nothing is scaled its input is as large as the windows.
 
-    Raises UsageError USE-VALUE, also for 0 where nothing is scaled; ModelError MODEL-ARGS.
+    Raises UsageError USE-VALUE, also for 0 where nothing is scaled, USE-OPTION where objects are inputs; ModelError MODEL-ARGS.
     """
     tiling = square(tile, overlap)
     if tile is None:
         return bundle
     stored = Preprocess.from_dict(bundle.card.preprocess)
+    if stored.crops is not None:
+        raise UsageError("USE-OPTION", "this model answers one object at a time, not windows", where="--tile", fix="leave it out")
     if stored.mode == "keep":
         preprocess = replace(stored, tiling=required(tiling), size=required(tiling).size)
     else:

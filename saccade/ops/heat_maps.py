@@ -56,8 +56,9 @@ def peaks(logs: Tensor, extent: Tensor | None = None) -> Tensor:
 def agreement(logs: Tensor, cells: Tensor, sigma: float) -> Tensor:
     """(N, K) in [0, 1]: how much the distributions (N, K, h, w), given by logarithms up to a constant, are like a Gaussian at the points (N, K, 2).
 
-    The sum of the roots of the products of both (Bhattacharyya 1943): 1 for the ideal map, near 0 for one that is flat or has its heat elsewhere.
+    The square of the sum of the roots of the products of both (Bhattacharyya 1943): 1 for the ideal map, small for one that is flat, near 0 for heat
+    elsewhere.
     """
     p = torch.softmax(logs.flatten(2), 2)
     g = gaussians(cells, sigma, (logs.shape[2], logs.shape[3])).flatten(2)
-    return (p * (g / g.sum(2, keepdim=True).clamp_min(1e-12))).sqrt().sum(2).clamp(0, 1)
+    return (p * (g / g.sum(2, keepdim=True).clamp_min(1e-12))).sqrt().sum(2).square().clamp(0, 1)
