@@ -12,8 +12,8 @@ from saccade.cli.output import Output
 from saccade.cli.progress import show_progress
 from saccade.errors import displayable
 
-Form = Literal["jsonl", "csv", "coco", "yolo", "crops", "segments"]
-FORMS = "jsonl|csv|coco|yolo|crops|segments"
+Form = Literal["jsonl", "csv", "coco", "yolo", "crops", "deeplabcut", "segments"]
+FORMS = "jsonl|csv|coco|yolo|crops|deeplabcut|segments"
 EXAMPLES = (
     "saccade predict runs/digits/model.saccade new/ --out answers.jsonl",
     "saccade predict model.saccade 'new/*.jpg' --as csv --out answers.csv",
@@ -28,7 +28,8 @@ def predict(
     *,
     out: Annotated[Path | None, Parameter(help="a .jsonl or .csv file, or a folder (default: runs/<date>_predict_<source>)", metavar="PATH")] = None,
     as_: Annotated[
-        Form | None, Parameter(name="--as", help="the form of the answers; coco, yolo and crops are of objects, segments of tags", metavar=FORMS)
+        Form | None,
+        Parameter(name="--as", help="the form of the answers; coco, yolo and crops are of objects, deeplabcut of key points, segments of tags", metavar=FORMS),
     ] = None,
     threshold: Annotated[float | None, Parameter(help="less probable answers are unknown (default: the model file's own)")] = None,
     top: Annotated[int, Parameter(help="most probable classes that are listed", metavar="K")] = 5,

@@ -17,6 +17,7 @@ from saccade.data.image import header, read_image
 from saccade.errors import SaccadeError, displayable
 from saccade.inference.answers import Row
 from saccade.inference.sources import Input
+from saccade.inference.tables import write_cells
 
 DIGITS = 6  # of a share of the image's side
 
@@ -112,6 +113,33 @@ def write_crops(journal: Path, rows: Sequence[Row], items: Sequence[Input], spac
     return folder
 
 
+def write_deeplabcut(journal: Path, rows: Sequence[Row], items: Sequence[Input], space: LabelSpace) -> Path:
+    """deeplabcut.csv as DeepLabCut writes its answers: header rows scorer, bodyparts, coords (with several objects an image also individuals), then for each
+    answered image its path and x, y, likelihood of every point, blank where it was not seen.
+
+    Objects of an image are animal1, animal2 ... in the order of their scores. Raises ResourceError RUN-DISK.
+    """
+    told = [(item, row.get("objects", [])) for _, row, item in answered(rows, items)]
+    most = max((len(found) for _, found in told), default=1) or 1
+    owners = [f"animal{i + 1}" for i in range(most)]
+    columns = [(owner, point, value) for owner in owners for point in space.keypoints for value in ("x", "y", "likelihood")]
+    table: list[list[Any]] = [["scorer", *["saccade"] * len(columns)]]
+    table += [["individuals", *(owner for owner, _, _ in columns)]] if most > 1 else []
+    table += [["bodyparts", *(point for _, point, _ in columns)], ["coords", *(value for _, _, value in columns)]]
+    for item, found in told:
+        cells: list[Any] = [displayable(os.fspath(item.path))]
+        for i in range(most):
+            points = found[i]["points"] if i < len(found) else {}
+            for name in space.keypoints:
+                cells += ["" if value is None else value for value in points.get(name, (None, None, None))]
+        table.append(cells)
+    path = _folder(journal) / "deeplabcut.csv"
+    with storage.disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_cells(path, table)
+    return path
+
+
 def _folder(journal: Path) -> Path:
     """Where folders of answers go: beside the journal, in one of its name where the name was chosen."""
     return journal.parent if journal.stem == "predictions" else journal.with_suffix("")
@@ -130,6 +158,6 @@ def _plain(name: str) -> str:
 
 
 Writer = Callable[[Path, Sequence[Row], Sequence[Input], LabelSpace], Path]
-OBJECT_FILES: Mapping[str, Writer] = {"coco": write_coco, "yolo": write_yolo, "crops": write_crops}
+OBJECT_FILES: Mapping[str, Writer] = {"coco": write_coco, "yolo": write_yolo, "crops": write_crops, "deeplabcut": write_deeplabcut}
 """Forms of answers that only objects have, by their name in --as."""
 OBJECT_HEADS = ("boxes", "instances", "keypoints")

@@ -17,6 +17,9 @@ from saccade.metrics.thresholds import Thresholds, as_array, choose, decide
 from saccade.nn.heads.columns import exclusive
 from saccade.targets import Boxes, Label, Labels
 
+UNSEEN = 0.1
+"""The score of a key point below which it is taken to be out of sight, when nothing is said."""
+
 
 class Postprocess(Protocol):
     """How answers are finished. `measured` is what metrics see (calibrated, nothing left out), `apply` what users see."""
@@ -157,6 +160,42 @@ class Thresholded:
 
 
 @dataclass(frozen=True)
+class Posed(Thresholded):
+    """Of objects with key points: thresholds of the objects as above, and of the points, whose score below `point` says that they are not to be seen.
+
+    >>> from saccade.targets import Keypoints
+    >>> box, scores = Boxes(torch.ones(1, 4), torch.zeros(1, dtype=torch.int64)), torch.tensor([[0.9, 0.01]])
+    >>> held = Keypoints(torch.ones(1, 2, 2), torch.full((1, 2), 2, dtype=torch.uint8), box, scores)
+    >>> Posed(point=0.1).apply([held], LabelSpace(("fly",)))[0].visible.tolist()
+    [[2, 0]]
+    """
+
+    point: float = UNSEEN
+
+    def apply(self, answers: list[Any], space: LabelSpace) -> list[Any]:
+        """Objects below their class's threshold are left out, points below `point` are answered as not labelled."""
+        return [self._seen(answer) for answer in super().apply(answers, space)]
+
+    def _seen(self, answer: Any) -> Any:
+        if answer.scores is None:
+            return answer
+        kept = answer.scores >= self.point
+        return replace(answer, visible=torch.where(kept, answer.visible, 0).to(torch.uint8), xy=torch.where(kept[..., None], answer.xy, 0.0))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"thresholds": dict(self.thresholds), "point": self.point}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any], space: LabelSpace, *, where: str = "") -> Self:
+        """Of a model file's card. Raises ModelError MODEL-ARGS for an unknown name or a value out of range."""
+        _known(stored, ("thresholds", "point"), where)
+        point = stored.get("point", UNSEEN)
+        if type(point) not in (int, float) or not 0 <= point <= 1:
+            raise ModelError("MODEL-ARGS", f"point is {str(point)[:40]}; expected 0 to 1", where=where)
+        return cls(_stored_thresholds(stored, space, where), float(point))
+
+
+@dataclass(frozen=True)
 class AsItIs:
     """Of answers that nothing is chosen for: maps, pictures, numbers, points."""
 
@@ -193,7 +232,7 @@ class AsItIs:
         return cls()
 
 
-POSTPROCESS: Mapping[str, type[Any]] = {"label": Calibrated, **dict.fromkeys(("labels", "boxes", "instances", "keypoints"), Thresholded)}
+POSTPROCESS: Mapping[str, type[Any]] = {"label": Calibrated, **dict.fromkeys(("labels", "boxes", "instances"), Thresholded), "keypoints": Posed}
 
 
 def postprocess_of(head: str) -> type[Postprocess]:

@@ -34,7 +34,7 @@ from saccade.training.engine import set_threads
 from saccade.training.run_folder import new_folder
 
 BATCH = 32
-Form = Literal["jsonl", "csv", "coco", "yolo", "crops", "segments"]
+Form = Literal["jsonl", "csv", "coco", "yolo", "crops", "deeplabcut", "segments"]
 BESIDE: Mapping[str, Any] = {**OBJECT_FILES, "segments": write_segments}  # forms that are written at the end beside JSON lines
 Progress = Callable[[int, int, int], None]  # answered, failed, inputs in all
 
@@ -46,7 +46,7 @@ class PredictOptions(BaseModel):
 
     as_: Annotated[
         Form | None,
-        Field(description="form of the answers: jsonl, or (beside JSON lines, at the end) csv; of objects also coco, yolo, crops; of tags segments"),
+        Field(description="form of the answers: jsonl, or (beside JSON lines, at the end) csv; of objects coco, yolo, crops, deeplabcut; of tags segments"),
     ] = None
     top: Annotated[int, Field(ge=1, le=1000, description="most probable classes that are listed")] = 5
     probabilities: Annotated[bool, Field(description="list the probability of every class, of tags for every frame")] = False
@@ -174,6 +174,8 @@ def refuse_meaningless(chosen: PredictOptions, head: str) -> None:
             raise UsageError("USE-OPTION", f"--{name} is of classifiers, this model answers with {head}", where=f"--{name}", fix="leave it out")
     if chosen.as_ in OBJECT_FILES and head not in OBJECT_HEADS:
         raise UsageError("USE-OPTION", f"{chosen.as_} is a form of objects, this model answers with {head}", where="--as", fix="choose jsonl or csv")
+    if chosen.as_ == "deeplabcut" and head != "keypoints":
+        raise UsageError("USE-OPTION", f"deeplabcut is of key points, this model answers with {head}", where="--as", fix="choose jsonl or csv")
     if chosen.as_ == "segments" and head != "tags":
         raise UsageError("USE-OPTION", f"segments are of tags, this model answers with {head}", where="--as", fix="choose jsonl or csv")
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from saccade import storage
-from saccade.report import answers, detection, general, maps, sections
+from saccade.report import answers, detection, general, maps, pose, sections
 from saccade.report.facts import Facts, read_facts
 from saccade.report.page import page
 from saccade.report.sections import Section
@@ -19,6 +19,7 @@ SECTIONS: dict[str, tuple[Maker, ...]] = {"classify": CLASSIFY}
 """The tasks whose reports are their own from the verdict to the images; all others have those of `report.general`."""
 EXTRA: dict[str, tuple[Maker, ...]] = {
     "detect": detection.SECTIONS,
+    "keypoints": pose.SECTIONS,
     "segment": maps.SECTIONS,
     "count": answers.COUNT,
     "colorize": answers.PICTURES,
