@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from saccade.core import EMPTY, Inputs, LabelSpace, Model
+from saccade.core import EMPTY, Inputs, LabelSpace, System
 from saccade.errors import ModelError, SaccadeError, UsageError, nearest
-from saccade.models import colorize, count, image_to_image, multi_label, represent, segment, sequence
+from saccade.models import colorize, count, generate, image_to_image, multi_label, represent, segment, sequence
 from saccade.models.arguments import HINTS, checked, defaults, schema
 from saccade.models.baselines import frequencies, logistic, naive_bayes
 from saccade.models.baselines import table as full_table
@@ -31,9 +31,10 @@ from saccade.models.two_stage import (
     keypointrcnn_resnet50_fpn,
     mask_rcnn,
     maskrcnn_resnet50_fpn,
+    rfcn,
 )
 
-Builder = Callable[..., Model]
+Builder = Callable[..., System]
 
 # task -> model -> builder, the default first
 MODELS: dict[str, dict[str, Builder]] = {
@@ -113,6 +114,7 @@ MODELS: dict[str, dict[str, Builder]] = {
         "yolo": yolo,
         "faster_rcnn": faster_rcnn,
         "fast_rcnn": fast_rcnn,
+        "rfcn": rfcn,
         "rcnn": rcnn,
         "spp": spp,
         "sliding_window": sliding_window,
@@ -156,10 +158,11 @@ MODELS: dict[str, dict[str, Builder]] = {
         "denoising_autoencoder": represent.denoising_autoencoder,
         "stacked_autoencoder": represent.stacked_autoencoder,
     },
+    "generate": {"ddpm": generate.ddpm, "vae": generate.vae, "dcgan": generate.dcgan, "latent_ddpm": generate.latent_ddpm},
 }
 
-# the tasks whose answers have no classes: pictures
-UNNAMED = frozenset({"colorize", "upscale", "denoise", "represent"})
+# the tasks whose answers have no classes, or need none: pictures
+UNNAMED = frozenset({"colorize", "upscale", "denoise", "represent", "generate"})
 
 # what other tools call these models
 OTHER_NAMES = {"lenet": "lenet5", "lenet_5": "lenet5", "lenet-5": "lenet5", "LeNet": "lenet5", "LeNet5": "lenet5", "cnn": "small", "default": "small"}
@@ -188,7 +191,7 @@ class Description(NamedTuple):
     arguments: dict[str, Any]
 
 
-def build(task: str, name: str, inputs: Inputs, space: LabelSpace, arguments: Mapping[str, Any] = EMPTY, *, stored: bool = False) -> Model:
+def build(task: str, name: str, inputs: Inputs, space: LabelSpace, arguments: Mapping[str, Any] = EMPTY, *, stored: bool = False) -> System:
     """The named model with fresh weights from torch's generator.
 
     stored: the values come from a model file and not from the user, which decides the kind of error, below.
@@ -200,7 +203,7 @@ def build(task: str, name: str, inputs: Inputs, space: LabelSpace, arguments: Ma
     return builder(inputs, space, **checked(builder, arguments))
 
 
-def skeleton(task: str, name: str, inputs: Inputs, space: LabelSpace, arguments: Mapping[str, Any] = EMPTY, *, stored: bool = False) -> Model:
+def skeleton(task: str, name: str, inputs: Inputs, space: LabelSpace, arguments: Mapping[str, Any] = EMPTY, *, stored: bool = False) -> System:
     """The named model without memory: every tensor has its shape and no values, so that a file can be compared with it first.
 
     Raises as `build` does.

@@ -61,7 +61,7 @@ def test_a_batch_without_objects_has_a_gradient(name):
 
 
 @pytest.mark.parametrize("size", [(97, 131), (33, 250)])
-@pytest.mark.parametrize("name", ["faster_rcnn", "c4", "fast_rcnn", "mask_rcnn", "keypoint_rcnn", "retinanet", "ssd"])
+@pytest.mark.parametrize("name", ["faster_rcnn", "c4", "fast_rcnn", "rfcn", "mask_rcnn", "keypoint_rcnn", "retinanet", "ssd"])
 def test_any_image_size(name, size):
     model = BUILDERS[name](INPUTS._replace(size=size)).eval()
     given = batch(model, size)
@@ -74,13 +74,13 @@ def test_any_image_size(name, size):
 
 
 @pytest.mark.parametrize("backbone", ["vgg11_bn", "mobilenet_v2"])
-@pytest.mark.parametrize("name", ["faster_rcnn", "c4", "fast_rcnn", "retinanet", "ssd"])
+@pytest.mark.parametrize("name", ["faster_rcnn", "c4", "fast_rcnn", "rfcn", "retinanet", "ssd"])
 def test_any_backbone(name, backbone):
     model = BUILDERS[name](backbone=backbone)
     sum(model(batch(model)).values()).backward()
 
 
-@pytest.mark.parametrize("name", ["faster_rcnn", "retinanet", "ssd"])
+@pytest.mark.parametrize("name", ["faster_rcnn", "rfcn", "retinanet", "ssd"])
 def test_padding_changes_no_answer(name):
     torch.manual_seed(1)
     model = BUILDERS[name](threshold=0.0).eval()

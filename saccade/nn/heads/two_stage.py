@@ -88,7 +88,8 @@ class StageTrunk(nn.Module):
 class TwoStage(Head[TwoStageOut, T], Generic[T]):
     """Regions from a proposal network (or given), pooled, a trunk, and two linear layers: K classes and background (class 0 there), a box for each class.
 
-    levels: of the maps, without the input; the pooler uses the first of them. regions: the proposal network, or `propose` where there is none.
+    levels: of the maps, without the input; the pooler uses the first of them. trunk, pooler: None where a subclass answers without them.
+    regions: the proposal network, or `propose` where there is none.
     Training: regions and truths, of which those with an IoU of at least 0.5 are objects; `sampler` takes some by chance. Losses: those of
     the proposal network, cross entropy of the classes, smooth L1 (beta 1/9) of the boxes of objects, over the number of samples.
     """
@@ -98,8 +99,8 @@ class TwoStage(Head[TwoStageOut, T], Generic[T]):
         levels: Sequence[Level],
         classes: int,
         *,
-        trunk: DenseTrunk | StageTrunk,
-        pooler: Pooler,
+        trunk: DenseTrunk | StageTrunk | None,
+        pooler: Pooler | None = None,
         regions: RegionProposals | None,
         propose: Propose | None = None,
         grid: Size = (7, 7),
@@ -110,8 +111,11 @@ class TwoStage(Head[TwoStageOut, T], Generic[T]):
         if classes < 1 or not levels or (regions is None) == (propose is None):
             raise ValueError(f"at least one class and one map, and one source of regions, got {classes} classes and {len(levels)} maps")
         self.level_count, self.classes, self.grid = len(levels), classes, grid
-        self.regions, self.propose, self.pooler, self.sampler, self.answerer = regions, propose, pooler, sampler, answerer
-        self.coder, self.trunk = DeltaCoder((10.0, 10.0, 5.0, 5.0)), trunk
+        self.regions, self.propose, self.sampler, self.answerer = regions, propose, sampler, answerer
+        self.coder = DeltaCoder((10.0, 10.0, 5.0, 5.0))
+        if trunk is None or pooler is None:
+            return
+        self.pooler, self.trunk = pooler, trunk
         self.scores, self.deltas = nn.Linear(trunk.width, classes + 1), nn.Linear(trunk.width, 4 * (classes + 1))
         nn.init.normal_(self.scores.weight, std=0.01)
         nn.init.normal_(self.deltas.weight, std=0.001)
@@ -123,17 +127,21 @@ class TwoStage(Head[TwoStageOut, T], Generic[T]):
         given = features.maps[0].new_zeros(len(maps[0]), 0, 4)
         found = Regions([], [])
         if self.regions is not None:
-            found = self.regions(maps)
+            found = self.regions(self.region_maps(maps))
         elif self.propose is not None:
             own = [self.propose(image[:, : int(h), : int(w)]) for image, (h, w) in zip(features.maps[0], features.sizes, strict=True)]
             given = nn.utils.rnn.pad_sequence(own, batch_first=True).to(given)
         return TwoStageOut(maps, found.logits, found.deltas, given, features.sizes)
 
+    def region_maps(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """The maps that the proposal network sees: all."""
+        return list(maps)
+
     def proposals(self, out: TwoStageOut) -> list[Tensor]:
         """The regions (k, 4) of each image, best first, in input pixels; without a gradient."""
         if self.regions is None or out.given.shape[1]:
             return [own[(own[:, 2:] > own[:, :2]).all(1)] for own in out.given]
-        return self.regions.proposals(Regions(out.logits, out.deltas), self.regions.grid(out.maps), out.sizes)
+        return self.regions.proposals(Regions(out.logits, out.deltas), self.regions.grid(self.region_maps(out.maps)), out.sizes)
 
     def answers(self, out: TwoStageOut, boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Logits (k, K + 1), the first that of background, and deltas (k, K + 1, 4) of all regions of all images."""
@@ -145,7 +153,7 @@ class TwoStage(Head[TwoStageOut, T], Generic[T]):
         truths = [truth_of(boxes_of(target), self.classes, out.sizes.device) for target in targets]
         terms = {}
         if self.regions is not None and out.logits:
-            terms = self.regions.losses(Regions(out.logits, out.deltas), self.regions.grid(out.maps), truths, out.sizes)
+            terms = self.regions.losses(Regions(out.logits, out.deltas), self.regions.grid(self.region_maps(out.maps)), truths, out.sizes)
         samples = self.samples(out, truths)
         return terms | self.box_losses(out, truths, samples) | self.further_losses(out, targets, samples)
 
