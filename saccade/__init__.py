@@ -5,7 +5,10 @@ Names are looked up when they are first used, so that `import saccade` costs not
 
 from typing import Any
 
-__all__ = ["add_class", "check", "compare", "convert", "demo", "doctor", "evaluate", "load", "predict", "runs", "split", "summary", "train", "tune", "world"]
+__all__ = [
+    "add_class", "check", "compare", "convert", "demo", "doctor", "duplicates", "embed", "evaluate", "load", "map",
+    "outliers", "predict", "runs", "split", "summary", "train", "tune", "world",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

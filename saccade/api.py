@@ -5,25 +5,24 @@ Each one calls the job of its name in `saccade.jobs`; a keyword that is not know
 
 from __future__ import annotations
 
-import functools
-import importlib
-import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from saccade.errors import UsageError, nearest
+from saccade.keywords import filled, suggesting
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from saccade.bundle import Bundle
     from saccade.data.check_report import CheckReport
     from saccade.jobs.add_class import Added
     from saccade.jobs.compare import Comparison
     from saccade.jobs.convert import Converted
     from saccade.jobs.doctor import DoctorReport
+    from saccade.jobs.duplicates import DuplicateResult
+    from saccade.jobs.embed import EmbedResult
     from saccade.jobs.evaluate import EvaluateResult
+    from saccade.jobs.map import MapResult
+    from saccade.jobs.outliers import OutlierResult
     from saccade.jobs.predict import PredictSummary
     from saccade.jobs.runs import RunInfo
     from saccade.jobs.split import SplitResult
@@ -31,64 +30,8 @@ if TYPE_CHECKING:
     from saccade.jobs.tune import TuneResult
     from saccade.models.summary import Summary
 
-P = ParamSpec("P")
-R = TypeVar("R")
-M = TypeVar("M", bound="BaseModel")
 Listener = Callable[[dict[str, Any]], None]
 Progress = Callable[[int, int], None]
-
-
-def suggesting(model: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A decorator: the TypeError for an unknown keyword names the likely one.
-
-    model: "module:name" of the options that the function takes as **options.
-
-    >>> doctor(foldr=".")
-    Traceback (most recent call last):
-    ...
-    TypeError: doctor() has no keyword 'foldr'; did you mean folder? The options are folder
-    """
-
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        parameters = inspect.signature(function).parameters.values()
-        named = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
-
-        @functools.wraps(function)
-        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-            if any(name not in named for name in kwargs):
-                known = [*named, *(name for name in _model(model).model_fields if name not in named)] if model else named
-                _refuse_unknown(function.__name__, kwargs, known)
-            return function(*args, **kwargs)
-
-        return checked
-
-    return decorate
-
-
-def _model(place: str) -> type[BaseModel]:
-    module, _, name = place.partition(":")
-    found: type[BaseModel] = getattr(importlib.import_module(module), name)
-    return found
-
-
-def _refuse_unknown(function: str, given: Iterable[str], known: Sequence[str]) -> None:
-    from saccade.jobs.options import HINTS
-
-    for name in given:
-        if name not in known:
-            raise TypeError(f"{function}() has no keyword {name!r}; {nearest(name, known, HINTS)}")
-
-
-def filled(model: type[M], given: Mapping[str, Any]) -> M:
-    """A model of options filled in. Raises UsageError USE-VALUE for a value that it refuses."""
-    from pydantic import ValidationError
-
-    try:
-        return model(**given)
-    except ValidationError as problem:
-        first = problem.errors()[0]
-        place = "".join(f"--{str(part).replace('_', '-')}" for part in first["loc"][:1])
-        raise UsageError("USE-VALUE", f"{first['msg'].removeprefix('Value error, ')}, got {first['input']!r}"[:300], where=place) from None
 
 
 @suggesting("saccade.jobs.check:CheckOptions")
@@ -231,6 +174,70 @@ def predict(
     from saccade.jobs.predict import PredictOptions, run_predict
 
     return run_predict(model, images, filled(PredictOptions, options), out=out, progress=progress)
+
+
+@suggesting("saccade.jobs.codes:CodeOptions")
+def embed(model: Path | str, data: Path | str, *, out: Path | str = "codes.npy", progress: Progress | None = None, **options: Any) -> EmbedResult:
+    """The code of every picture or vector, written and as `codes` of the result, (n, K) float32.
+
+    model: a model.saccade, or a run's folder.
+    data: a folder, a table, IDX files, or vectors.
+    out: a .npy (with a CSV of ids and labels beside it), .csv or .parquet file.
+    progress: is told (images done, images in all).
+
+    The other keywords are those of `saccade embed`.
+    """
+    from saccade.jobs.codes import CodeOptions
+    from saccade.jobs.embed import run_embed
+
+    return run_embed(model, data, filled(CodeOptions, options), out=Path(out), progress=progress)
+
+
+@suggesting("saccade.jobs.map:MapOptions")
+def map(model: Path | str, data: Path | str, *, out: Path | str = "map", progress: Progress | None = None, **options: Any) -> MapResult:
+    """A map of pictures or vectors by their codes: `points` of the result, (n, 2), and drawings and a page in `out`.
+
+    model: a model.saccade, or a run's folder.
+    data: a folder, a table, IDX files, or vectors.
+    out: a new folder.
+    progress: is told (images done, images in all).
+
+    The other keywords are those of `saccade map`.
+    """
+    from saccade.jobs.map import MapOptions, run_map
+
+    return run_map(model, data, filled(MapOptions, options), out=Path(out), progress=progress)
+
+
+@suggesting("saccade.jobs.outliers:OutlierOptions")
+def outliers(model: Path | str, data: Path | str, *, out: Path | str = "outliers", progress: Progress | None = None, **options: Any) -> OutlierResult:
+    """Pictures or vectors ranked by how strange they are: `rows` of the result, the strangest first, and `auroc` where it is known which belong.
+
+    model: a model.saccade, or a run's folder.
+    data: a folder, a table, IDX files, or vectors.
+    out: a new folder.
+    progress: is told (images done, images in all).
+
+    The other keywords are those of `saccade outliers`.
+    """
+    from saccade.jobs.outliers import OutlierOptions, run_outliers
+
+    return run_outliers(model, data, filled(OutlierOptions, options), out=Path(out), progress=progress)
+
+
+@suggesting("saccade.jobs.duplicates:DuplicateOptions")
+def duplicates(data: Path | str, *, out: Path | str | None = None, progress: Progress | None = None, **options: Any) -> DuplicateResult:
+    """Groups of the same and of nearly the same pictures: `rows` of the result, one for each picture that has a copy.
+
+    data: a folder, a table or IDX files.
+    out: a new folder; nothing is written without it.
+    progress: is told (files read, files in all).
+
+    The other keywords are those of `saccade duplicates`.
+    """
+    from saccade.jobs.duplicates import DuplicateOptions, run_duplicates
+
+    return run_duplicates(data, filled(DuplicateOptions, options), out=_path(out), progress=progress)
 
 
 @suggesting("saccade.jobs.add_class:AddClassOptions")

@@ -34,3 +34,6 @@ Boxes = Annotated[
 Detector = Annotated[Path | None, Parameter(help="of models of single objects: the model that finds them first", metavar="MODEL")]
 Precision = Annotated[Literal["auto", "fp32", "bf16"], Parameter(help="of the network's arithmetic")]
 AllowNan = Annotated[bool, Parameter(help="read a model file whose weights are not all finite", negative="")]
+ModelFile = Annotated[Path, Parameter(help="a model.saccade, or a run's folder")]
+CodedData = Annotated[str, Parameter(help="a folder, a table, IDX files, or vectors (.csv, .npy); labels are not needed")]
+Part = Annotated[Literal["train", "val", "test", "all"], Parameter(help="part of the data", metavar="PART")]

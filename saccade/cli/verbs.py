@@ -26,6 +26,10 @@ VERBS: dict[str, Verb] = {
     "tune": Verb("saccade.cli.tune", "search settings by many short trainings, judged on validation images"),
     "evaluate": Verb("saccade.cli.evaluate", "metrics with intervals of a model on a data set (alias: val)"),
     "predict": Verb("saccade.cli.predict", "one answer for each file, folder or pattern"),
+    "embed": Verb("saccade.cli.embed", "the code of every picture or vector, as an array or a table"),
+    "map": Verb("saccade.cli.map", "pictures or vectors in the plane by their codes: a page to walk on, and drawings"),
+    "outliers": Verb("saccade.cli.outliers", "pictures or vectors ranked by how strange they are"),
+    "duplicates": Verb("saccade.cli.duplicates", "groups of the same and of nearly the same pictures"),
     "add-class": Verb("saccade.cli.add_class", "teach a trained classifier one more class, the others staying as they are"),
     "summary": Verb("saccade.cli.summary", "the layers of a model: shapes, parameters, cost, receptive fields"),
     "runs": Verb("saccade.cli.runs", "the runs of a folder and where they stand"),
@@ -48,6 +52,11 @@ VERB_HINTS = {
     "infer": "predict",
     "detect": "predict",
     "classify": "predict",
+    "encode": "embed",
+    "features": "embed",
+    "tsne": "map",
+    "anomalies": "outliers",
+    "dedup": "duplicates",
 }
 VERB_HINTS |= {"ls": "runs", "list": "runs", "info": "doctor", "env": "doctor", "lint": "check", "verify": "check", "diff": "compare", "checks": "doctor"}
 

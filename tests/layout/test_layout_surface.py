@@ -9,9 +9,13 @@ import pytest
 import saccade
 from saccade import api
 from saccade.cli.verbs import function_of
+from saccade.keywords import model_of
 
 # A name more is a decision: it is promised to every user.
-PUBLIC = ["add_class", "check", "compare", "convert", "demo", "doctor", "evaluate", "load", "predict", "runs", "split", "summary", "train", "tune", "world"]
+PUBLIC = [
+    "add_class", "check", "compare", "convert", "demo", "doctor", "duplicates", "embed", "evaluate", "load", "map",
+    "outliers", "predict", "runs", "split", "summary", "train", "tune", "world",
+]  # fmt: skip
 
 
 def test_public_names_are_those_listed():
@@ -58,10 +62,14 @@ def test_other_tools_keywords_are_recognised():
         ("summary", "saccade.jobs.summary:SummaryOptions"),
         ("predict", "saccade.jobs.predict:PredictOptions"),
         ("evaluate", "saccade.jobs.evaluate:EvaluateOptions"),
+        ("embed", "saccade.jobs.codes:CodeOptions"),
+        ("map", "saccade.jobs.map:MapOptions"),
+        ("outliers", "saccade.jobs.outliers:OutlierOptions"),
+        ("duplicates", "saccade.jobs.duplicates:DuplicateOptions"),
     ],
 )
 def test_a_verb_has_the_options_of_its_model_with_the_same_defaults(verb, model):
     """The command line declares these options itself, so that --help need not import what the model's module imports."""
-    fields = api._model(model).model_fields
+    fields = model_of(model).model_fields
     own = inspect.signature(function_of(verb)).parameters
     assert {name: own[name].default for name in fields if name in own} == {name: field.default for name, field in fields.items()}
