@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 
 from saccade.bundle import Card
-from saccade.core import Inputs, Model
+from saccade.core import Inputs, System
 from saccade.errors import UsageError, nearest
 from saccade.training.engine import auto_precision, pick_device
 
@@ -33,7 +33,7 @@ class Mode:
         return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
 
 
-def inference_mode_for(model: Model, inputs: Inputs, *, device: str = "auto", precision: str = "auto") -> Mode:
+def inference_mode_for(model: System, inputs: Inputs, *, device: str = "auto", precision: str = "auto") -> Mode:
     """The device and the precision to predict in. Raises UsageError USE-VALUE, ResourceError DEVICE."""
     place = pick_device(device)
     if precision not in PRECISIONS:
@@ -50,7 +50,7 @@ def trained_precision(card: Card) -> str:
     return found if found in PRECISIONS else "auto"
 
 
-def multiply_adds(model: Model, inputs: Inputs) -> float:
+def multiply_adds(model: System, inputs: Inputs) -> float:
     """Multiply-adds of the network for one image, counted by torch."""
     from torch.utils.flop_counter import FlopCounterMode
 

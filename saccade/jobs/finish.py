@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from saccade import bundle, storage
 from saccade.bundle import Card
-from saccade.core import Model
+from saccade.core import Metric, Model, System
 from saccade.data.loader import Loader
 from saccade.data.preprocess import Preprocess
 from saccade.errors import DataError
 from saccade.inference.evaluate import in_order
 from saccade.inference.postprocess import AsItIs, Postprocess
 from saccade.inference.tables import write_csv
+from saccade.jobs.judge import judge_of
 from saccade.jobs.plan import Plan
 from saccade.jobs.prepare import Prepared
 from saccade.tasks import find_task
@@ -42,14 +44,16 @@ def evaluated_part(prepared: Prepared) -> str:
     return next(name for name in ("test", "val", "train") if getattr(prepared.split, name))
 
 
-def finish(model: Model, plan: Plan, prepared: Prepared, run: RunFolder, engine: Engine, *, floors_s: float) -> Any:
+def finish(model: System, plan: Plan, prepared: Prepared, run: RunFolder, engine: Engine, *, floors_s: float) -> Any:
     """Writes model.saccade, eval/ and report.html into the run folder and returns the evaluation. floors_s: for simple models beside it, 0 for none."""
     model.eval()
     refined(model, plan, prepared, run, engine)
     task, post, part = prepared.task, calibrated(model, plan, prepared, engine), evaluated_part(prepared)
     run.event("evaluate", part=part, images=len(getattr(prepared.split, part)), **post.told())
-    evaluation = measured(model, watch_loader(plan, prepared.part(part)), prepared, engine, post)
+    evaluation = measured(model, watch_loader(plan, prepared.part(part)), prepared, engine, post, **judging(plan, prepared, run))
     evaluation.write(run.path / "eval")
+    for alert in getattr(evaluation, "alerts", ()):
+        run.alert(*alert)
     metrics = {key: value._asdict() for key, value in evaluation.values.items()}
     bundle.write(run.path / "model.saccade", model, card(plan, prepared, post, metrics))
     run.update(metrics=metrics, evaluated=part)
@@ -59,9 +63,9 @@ def finish(model: Model, plan: Plan, prepared: Prepared, run: RunFolder, engine:
     return evaluation
 
 
-def refined(model: Model, plan: Plan, prepared: Prepared, run: RunFolder, engine: Engine) -> None:
+def refined(model: System, plan: Plan, prepared: Prepared, run: RunFolder, engine: Engine) -> None:
     """Sets a dense CRF behind the network on windows of validation images; what was tried is refine.csv, and an alert says when it stays off."""
-    if tunable(model) is None:
+    if not isinstance(model, Model) or tunable(model) is None:
         return
     found = None
     if prepared.split.val:
@@ -78,14 +82,31 @@ def refined(model: Model, plan: Plan, prepared: Prepared, run: RunFolder, engine
         run.alert("REFINE-OFF", f"none of {len(found.trials)} settings was better on parts of {found.images} validation windows")
 
 
-def measured(model: Model, loader: Loader, prepared: Prepared, engine: Engine, post: Postprocess) -> Any:
-    """One pass of the model over the loader, by the task's own metric at the thresholds chosen."""
+def measured(model: System, loader: Loader, prepared: Prepared, engine: Engine, post: Postprocess, **judged: Any) -> Any:
+    """One pass of the model over the loader, by the task's own metric at the thresholds chosen. judged: by whom, of a task whose answers are."""
     task = prepared.task
     metric = task.metric(prepared.space, **post.stated())
-    return task.measure(model, loader, metric=metric, space=prepared.space, head=task.head, post=post, autocast=engine.autocast())
+    return task.measure(model, loader, metric=metric, space=prepared.space, head=task.head, post=post, autocast=engine.autocast(), **judged)
 
 
-def calibrated(model: Model, plan: Plan, prepared: Prepared, engine: Engine) -> Postprocess:
+def epoch_metric(model: System, plan: Plan, prepared: Prepared, run: RunFolder) -> Callable[[], Metric[Any]]:
+    """What makes the metric of an epoch's validation: the task's own, or what watches a model whose answers are judged."""
+    task = prepared.task
+    if task.watch is None:
+        return lambda: task.metric(prepared.space)
+    judge, told = judge_of(plan, prepared, run), set[str]()
+    watch = partial(task.watch, folder=run.path / "samples", number=lambda: len(run.rows()) + 1, tell=run.alert, told=told)
+    return lambda: watch(model, judge.metric(task.metric, prepared.space))
+
+
+def judging(plan: Plan, prepared: Prepared, run: RunFolder) -> dict[str, Any]:
+    """Who judges the answers of the final evaluation, and the training pictures that copies are looked for among; nothing of other tasks."""
+    if not prepared.task.judged:
+        return {}
+    return {"judge": judge_of(plan, prepared, run), "training": watch_loader(plan, prepared.part("train"))}
+
+
+def calibrated(model: System, plan: Plan, prepared: Prepared, engine: Engine) -> Postprocess:
     """What finishes the answers, chosen by the validation images; nothing is chosen where those are too few.
 
     Raises DataError DATA-SMALL when thresholds are asked for and there is nothing to choose them by.

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from saccade.core import Dataset, Inputs, LabelSpace, Model
+from saccade.core import Dataset, Inputs, LabelSpace, System
 from saccade.data.augment import Policy
 from saccade.data.crops import Crops, typical_crop
 from saccade.data.loader import heads_of
@@ -90,7 +90,7 @@ class Plan:
         own |= {_OPTION_OF.get(k, k): v for k, v in asdict(self.settings).items()}
         return own | {f"preprocess.{k}": v for k, v in self.preprocess.items() if k not in ("size", "tiling", "crops")} | nested
 
-    def build(self, space: LabelSpace) -> Model:
+    def build(self, space: LabelSpace) -> System:
         """The network with its first weights, which follow from the seed alone."""
         torch.manual_seed(self.settings.seed)
         model = build(self.task, self.model, self.inputs, space, self.arguments)
@@ -158,7 +158,7 @@ def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
     workers = int(choose("workers", 2, "threads that read while the network computes"))
     cache = memory(options.cache) if options.cache is not None else None
     choose.origins["cache_bytes"] = "user" if options.cache is not None else "auto: a quarter of the free memory, at most 2 GB"
-    monitor = choose("monitor", task.monitor if prepared.split.val else "train_loss")
+    monitor = choose("monitor", recipe.monitor or task.monitor if prepared.split.val else "train_loss")
     stored = preprocess.to_dict(), policy.to_dict(), mix
     choose("min_precision", None)
     done = task.name, model, arguments, inputs, *stored, batch, settings, monitor

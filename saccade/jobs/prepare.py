@@ -69,7 +69,7 @@ def open_for(task: Task[Any] | None, data: str | Path, *, format: str | None, **
     try:
         return open_dataset(data, format=format, **options)
     except DataError as problem:
-        if task is None or task.degrade is None or format is not None or problem.code != "DATA-LAYOUT":
+        if task is None or task.needs_labels or format is not None or problem.code != "DATA-LAYOUT":
             raise
         return open_dataset(data, format="images", **options)
 
@@ -94,6 +94,8 @@ def with_task(dataset: ImageDataset, task: Task[Any]) -> ImageDataset:
     """The data set with the truths that a task learns from alone; of a task that needs none, without any. Raises DataError DATA-TASK."""
     if task.degrade is not None:
         return dataset.with_records([replace(record, targets={}) for record in dataset.records], spaces={}, names=class_names(dataset))
+    if task.unlabelled:  # classes are welcome, and not needed
+        return dataset.with_heads([task.head] if task.head in heads(dataset) else [])
     return with_head(dataset if task.adapt is None else task.adapt(dataset), task.head)
 
 
@@ -129,7 +131,7 @@ def prepare(options: TrainOptions, run: RunFolder, before: Opened | None = None)
         test = test_images(len(dataset)) if options.test is None and "test" not in dataset.splits else options.test
         split = make_split(dataset, test=test or None, val=val, seed=options.seed, order=options.order)
     prepared = Prepared(task, dataset, split, report)
-    labelled = [i for i in split.train if task.degrade is not None or known(dataset, i, task.head)]
+    labelled = [i for i in split.train if not task.needs_labels or known(dataset, i, task.head)]
     if len(labelled) < 2:
         raise DataError("DATA-SMALL", f"{len(labelled)} labelled images to train on", where=str(options.data))
     run.event("split", reason=split.reason, **{name: len(getattr(split, name)) for name in ("train", "val", "test")})

@@ -19,7 +19,7 @@ def write_batch(folder: Path, batch: Batch, space: LabelSpace, head: str) -> Pat
     for place in range(min(SHOWN if head == "label" else FEWER, len(batch))):
         pixels = (batch.inputs[place].permute(1, 2, 0).numpy() * 255).round().clip(0, 255).astype(np.uint8)
         pixels = np.ascontiguousarray(pixels[:, :, :3] if pixels.shape[2] >= 3 else np.repeat(pixels[:, :, :1], 3, axis=2))
-        target = batch.targets[head][place]
+        target = batch.targets[head][place] if head in batch.targets else None
         if head == "label":
             canvas = _fitted(pixels, SIDE)
             tiles.append(canvas if target is None else target.draw(canvas, space))

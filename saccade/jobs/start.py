@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from saccade import bundle
 from saccade.bundle import Card
-from saccade.core import Estimated, Inputs, Model
+from saccade.core import Estimated, Inputs, Model, System
 from saccade.errors import UsageError, nearest
 from saccade.models import weights
 from saccade.tasks import Task
@@ -69,11 +69,13 @@ class Source:
             return Inputs(channels, size, mean, std)
         return None
 
-    def start(self, options: TrainOptions, choose: Chooser, model: Model) -> dict[str, Any]:
+    def start(self, options: TrainOptions, choose: Chooser, model: System) -> dict[str, Any]:
         """What the plan stores: where the weights come from, what is frozen, the rates, and how the last layer is fitted."""
         factor = float(choose("backbone_rate", 1.0))
         decay = float(choose("layer_decay", 1.0))
         fit = choose("fit", "loop")
+        if fit != "loop" and not isinstance(model, Model):
+            raise UsageError("USE-OPTION", "this model has no last layer that could be fitted alone", where="--fit", fix="leave --fit out")
         frozen = list(parts_to_freeze(model, options.freeze)) if options.freeze is not None else []
         choose.origins["freeze"] = "user" if frozen else "default"
         found: dict[str, Any] = {"fit": fit, "freeze": frozen, "backbone_rate": factor, "layer_decay": decay, "rates": rates(model, factor, decay)}
@@ -103,7 +105,7 @@ def source_of(options: TrainOptions, task: Task[Any]) -> Source:
     return Source(weights=options.weights, task=task.name)
 
 
-def begin_with(model: Model, plan: Plan, run: RunFolder, spaces: Any) -> None:
+def begin_with(model: System, plan: Plan, run: RunFolder, spaces: Any) -> None:
     """Fills a fresh network with what the plan begins with, and tells what was taken. Raises ModelError, ResourceError WEIGHTS-FETCH."""
     start = plan.start
     if "from" in start:
@@ -112,7 +114,7 @@ def begin_with(model: Model, plan: Plan, run: RunFolder, spaces: Any) -> None:
         same = found.card.task == plan.task and own[1].names == spaces.names
         taken = take(model, found.model.state_dict(), heads=same, where=start["from"])
         run.event("weights", source=start["from"], taken=len(taken.taken), fresh=list(taken.fresh), unused=len(taken.unused))
-    elif "weights" in start:
+    elif "weights" in start and isinstance(model, Model):
         path = weights.fetch(plan.model)
         fresh = weights.load(model, plan.model, path, spaces.names)
         run.event("weights", source=path.name, taken=len(model.state_dict()) - len(fresh), fresh=fresh, unused=0)

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from saccade import bundle, storage
-from saccade.core import Inputs, LabelSpace, Model
+from saccade.core import Inputs, LabelSpace, System
 from saccade.errors import UsageError, nearest
 from saccade.jobs.options import network_settings
 from saccade.models.summary import Summary, summarise
@@ -55,7 +55,7 @@ def _is_name(model: str | Path) -> bool:
     raise UsageError("USE-VALUE", f"{model} is no file, no run and no network", where="MODEL", fix=nearest(str(model), sorted(names)))
 
 
-def _by_name(name: str, options: SummaryOptions) -> tuple[Model, Inputs]:
+def _by_name(name: str, options: SummaryOptions) -> tuple[System, Inputs]:
     task = next(task for task, models in MODELS.items() if name in models)
     channels, size = _shape(options.input) if options.input else (3, input_size(name, PHOTOGRAPH))
     inputs = Inputs(channels, size, (0.5,) * channels, (0.25,) * channels)
@@ -63,11 +63,10 @@ def _by_name(name: str, options: SummaryOptions) -> tuple[Model, Inputs]:
     return build(task, name, inputs, space, network_settings(options.set)), inputs
 
 
-def _from_file(path: Path, options: SummaryOptions) -> tuple[Model, Inputs]:
+def _from_file(path: Path, options: SummaryOptions) -> tuple[System, Inputs]:
     found = bundle.read(bundle.model_file(path))
     if options.set:
         raise UsageError("USE-VALUE", f"set={', '.join(options.set)}", where="--set", fix="a model file has its arguments already; give a network by name")
-    assert isinstance(found.model, Model)
     inputs = found.card.inputs
     if options.input:
         channels, size = _shape(options.input)

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from saccade.core import Batch, Estimated, Feeds, Model
+from saccade.core import Batch, Estimated, Feeds, Model, System
 from saccade.data.augment import Policy
 from saccade.data.augment_mix import Mix
 from saccade.data.loader import Loader
@@ -127,11 +127,11 @@ def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *,
     return train_planned(plan, model, feeds, prepared, run, engine, floors_s=options.floors_s)
 
 
-def train_planned(plan: Plan, model: Model, feeds: Feeds, prepared: Prepared, run: RunFolder, engine: Engine, *, floors_s: float) -> RunResult:
+def train_planned(plan: Plan, model: System, feeds: Feeds, prepared: Prepared, run: RunFolder, engine: Engine, *, floors_s: float) -> RunResult:
     """Everything after the plan is stored: what a resumed run does too."""
     scaled_first(model, plan, feeds)
     task = prepared.task
-    metrics = {task.head: lambda: task.metric(prepared.space)} if feeds.val is not None else {}
+    metrics = {task.head: finishing.epoch_metric(model, plan, prepared, run)} if feeds.val is not None else {}
     monitor = plan.monitor if feeds.val is not None else "train_loss"
     if plan.start.get("fit", "loop") != "loop":
         fitted_last(model, plan, feeds, run, engine)
@@ -147,14 +147,15 @@ def train_planned(plan: Plan, model: Model, feeds: Feeds, prepared: Prepared, ru
     return result(run, evaluation)
 
 
-def scaled_first(model: Model, plan: Plan, feeds: Feeds) -> None:
+def scaled_first(model: System, plan: Plan, feeds: Feeds) -> None:
     """The first weights of `--init lsuv`, which need pictures: those of the first batch, whenever asked."""
     if plan.init == "lsuv":
         initialise(model, plan.init, seed=plan.settings.seed, batch=next(iter(feeds.train.epoch(0))))
 
 
-def fitted_last(model: Model, plan: Plan, feeds: Feeds, run: RunFolder, engine: Engine) -> None:
+def fitted_last(model: System, plan: Plan, feeds: Feeds, run: RunFolder, engine: Engine) -> None:
     """Fits the last layer on the features as they are, see `training.last_layer`."""
+    assert isinstance(model, Model), "refused before"
     engine.place(model)
     began = time.monotonic()
     found = fit_last_layer(model, feeds, plan.start["fit"], head=find_task(plan.task).head, autocast=engine.autocast())
@@ -199,7 +200,7 @@ def make_feeds(plan: Plan, prepared: Prepared) -> Feeds:
     return Feeds(train, val)
 
 
-def with_rate(plan: Plan, options: TrainOptions, model: Model, feeds: Feeds, run: RunFolder, engine: Engine) -> Plan:
+def with_rate(plan: Plan, options: TrainOptions, model: System, feeds: Feeds, run: RunFolder, engine: Engine) -> Plan:
     """The plan with the learning rate of the range test, or of Bottou's search, where it was asked for."""
     if options.lr not in ("find", "search"):
         return plan
@@ -211,10 +212,10 @@ def with_rate(plan: Plan, options: TrainOptions, model: Model, feeds: Feeds, run
     return replace(plan, settings=replace(plan.settings, rate=curve.rate), origins={**plan.origins, "lr": f"auto: {why}, see lr_finder.csv"})
 
 
-def selftest(model: Model, plan: Plan, prepared: Prepared, run: RunFolder, engine: Engine) -> None:
+def selftest(model: System, plan: Plan, prepared: Prepared, run: RunFolder, engine: Engine) -> None:
     """Can a copy of the network fit eight images? An alert when it cannot. Not asked of networks that begin with their input as the answer, and whose
     loss is of what noise or a loss of pixels has left unknown."""
-    if prepared.task.degrade is not None:
+    if not prepared.task.needs_labels:
         return
     batch = few_images(plan, prepared)
     found = overfits(model, batch, settings=plan.settings, engine=engine)
@@ -231,7 +232,7 @@ def few_images(plan: Plan, prepared: Prepared) -> Batch:
     seen: dict[Any, list[int]] = {}
     for place, record in enumerate(train.records):
         target = record.targets.get(task.head)
-        if task.degrade is not None or (target is not None and getattr(target, "known", True)):
+        if not task.needs_labels or (target is not None and getattr(target, "known", True)):
             seen.setdefault(getattr(target, "index", None), []).append(place)
     while len(chosen) < SELFTEST_IMAGES and any(seen.values()):
         for places in seen.values():
@@ -242,7 +243,7 @@ def few_images(plan: Plan, prepared: Prepared) -> Batch:
     return next(iter(loader.epoch(0)))
 
 
-def with_epochs(plan: Plan, options: TrainOptions, prepared: Prepared, model: Model, feeds: Feeds, run: RunFolder, engine: Engine, began: float) -> Plan:
+def with_epochs(plan: Plan, options: TrainOptions, prepared: Prepared, model: System, feeds: Feeds, run: RunFolder, engine: Engine, began: float) -> Plan:
     """The plan with its epochs: the user's, or what the budget allows at the speed measured, but never more than help."""
     preprocess = Preprocess.from_dict(plan.preprocess)
     n, val, test = (len(preprocess.parts(prepared.part(name))) for name in ("train", "val", finishing.evaluated_part(prepared)))
@@ -263,7 +264,7 @@ def with_epochs(plan: Plan, options: TrainOptions, prepared: Prepared, model: Mo
     return replace(plan, settings=replace(plan.settings, epochs=min(fits, most)), origins={**plan.origins, "epochs": why})
 
 
-def measured(model: Model, plan: Plan, options: TrainOptions, feeds: Feeds, run: RunFolder, engine: Engine) -> Speed:
+def measured(model: System, plan: Plan, options: TrainOptions, feeds: Feeds, run: RunFolder, engine: Engine) -> Speed:
     """The speed at the number of threads that is used from now on: one, where that is faster because other programs hold the cores.
 
     Threads that wait for each other stand still when one of them must wait for its core, so that beside a busy program several

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from saccade.core import Inputs, Model
+from saccade.core import Inputs, Model, System
 from saccade.nn.blocks import AveragePool, MaxPool
 
 Shape = tuple[int, ...]
@@ -71,7 +71,7 @@ class Summary:
         return "\n".join([*lines, f"{total} at {self.size[0]}x{self.size[1]}"])
 
 
-def summarise(model: Model, inputs: Inputs) -> Summary:
+def summarise(model: System, inputs: Inputs) -> Summary:
     """The table of a network for inputs of its size. The model is left as it was.
 
     The receptive field is that of the network's graph, not of its weights: every kernel counts as ones, every activation and
@@ -92,12 +92,14 @@ def summarise(model: Model, inputs: Inputs) -> Summary:
     return Summary(tuple(layers), inputs.size, parameters, sum(row.multiply_adds for row in layers), sum(row.memory for row in layers))
 
 
-def receptive_fields(model: Model, inputs: Inputs) -> dict[str, tuple[tuple[float, float], tuple[int, int]]]:
-    """Layer -> (stride, receptive field), both (h, w); layers that mix all places are not in it.
+def receptive_fields(model: System, inputs: Inputs) -> dict[str, tuple[tuple[float, float], tuple[int, int]]]:
+    """Layer -> (stride, receptive field), both (h, w); layers that mix all places are not in it, nor those of a system without a backbone.
 
     Windows are rectangles, so each axis is measured alone, on a line long enough that no field is cut by its end. The stride is
     the distance of the fields of two neighbouring cells.
     """
+    if not isinstance(model, Model):
+        return {}
     down, across = _lines(model, 0, max(inputs.size)), _lines(model, 1, max(inputs.size))
     return {name: ((down[name][0], across[name][0]), (down[name][1], across[name][1])) for name in down if name in across}
 
@@ -213,7 +215,7 @@ def _computes(part: nn.Module) -> bool:
     return own or isinstance(part, MaxPool | AveragePool)
 
 
-def _measured(model: Model, inputs: Inputs) -> list[tuple[str, str, Shape, int, int]]:
+def _measured(model: System, inputs: Inputs) -> list[tuple[str, str, Shape, int, int]]:
     """Name, kind, output shape, parameters and multiply-adds of every layer, in the order in which they compute."""
     outputs: dict[str, Tensor] = {}
     with torch.no_grad(), _recording(model, outputs):

@@ -11,6 +11,7 @@ from saccade.tasks.colorize import COLORIZE
 from saccade.tasks.count import COUNT
 from saccade.tasks.denoise import DENOISE
 from saccade.tasks.detect import DETECT
+from saccade.tasks.generate import GENERATE
 from saccade.tasks.instances import INSTANCES
 from saccade.tasks.keypoints import KEYPOINTS
 from saccade.tasks.localize import LOCALIZE
@@ -37,6 +38,7 @@ TASKS: dict[str, Task[Any]] = {
     "upscale": UPSCALE,
     "denoise": DENOISE,
     "represent": REPRESENT,
+    "generate": GENERATE,
 }
 
 
@@ -54,7 +56,7 @@ def task_of(heads: Sequence[str], sequences: bool = False, *, where: str = "") -
     'classify'
     """
     for task in TASKS.values():
-        if task.degrade is None and task.suits(heads, sequences):
+        if task.needs_labels and task.suits(heads, sequences):
             return task
     raise DataError("DATA-TASK", f"the data have {', '.join(heads) or 'no labels'}; the tasks are {', '.join(TASKS)}", where=where, fix="name one by --task")
 

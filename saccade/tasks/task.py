@@ -11,7 +11,7 @@ from saccade.data.crops import Crops
 from saccade.data.degrade import Degrade
 from saccade.data.preprocess import Mode
 from saccade.inference.evaluate import evaluate
-from saccade.inference.postprocess import Postprocess, postprocess_of
+from saccade.inference.postprocess import AsItIs, Postprocess, postprocess_of
 from saccade.models.table import settled
 from saccade.training.recipe import Recipe
 
@@ -33,6 +33,8 @@ class Task(Generic[T]):
     floors: simple models beside it, see `inference.floors.run_floors`. samples: what is learnt from and answered. wanted: whether a data set
     with these heads, of sequences or not, is of this task where the user does not say; asked in the order of the table. adapt: an `ImageDataset` as one that
     has the head, made of other truths.
+    unlabelled: whether it learns from pictures alone, though it can be told their classes where they have some. watch: of a task whose answers are judged
+    (see `inference.judge`), what measures an epoch, made of the model and a metric; its `measure` takes `judge` and `training` besides.
     suggests: arguments of a model's builder that follow from the (adapted) data set, where neither user nor recipe says.
     """
 
@@ -56,11 +58,23 @@ class Task(Generic[T]):
     wanted: Callable[[Sequence[str], bool], bool] | None = None
     adapt: Callable[[Any], Any] | None = None
     suggests: Callable[[Any, str], Mapping[str, Any]] | None = None
+    unlabelled: bool = False
+    watch: Callable[..., Any] | None = None
 
     @property
     def postprocess(self) -> type[Postprocess]:
         """What finishes the answers."""
-        return postprocess_of(self.head)
+        return AsItIs if self.unlabelled else postprocess_of(self.head)
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether pictures without a truth say nothing to it."""
+        return self.degrade is None and not self.unlabelled
+
+    @property
+    def judged(self) -> bool:
+        """Whether what it makes is judged by a classifier: then `measure` takes `judge` and `training`."""
+        return self.watch is not None
 
     def recipe(self, model: str) -> Recipe:
         """What training does with this model when nothing is said."""

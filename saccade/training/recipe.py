@@ -11,7 +11,8 @@ from typing import Any
 class Recipe:
     """policy: a name of `data.augment.POLICIES`; rate: of an adaptive optimiser at up to 64 images a step (32 where `batch` is below);
     epochs: factor on `jobs.defaults.enough_epochs`; batch: images a step, None for the rule of `jobs.defaults.batch_size`; ema: decay of
-    the averaged weights, None for the rule; arguments: of the builder; why: the words printed with each of them.
+    the averaged weights, None for the rule; arguments: of the builder; monitor: the key that chooses the best epoch, the task's
+    where it is empty; why: the words printed with each of them.
     """
 
     why: str
@@ -22,4 +23,5 @@ class Recipe:
     batch: int | None = None
     ema: float | None = None
     clip: float = 0.0
+    monitor: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)

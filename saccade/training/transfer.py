@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 
 from torch import Tensor, nn
 
-from saccade.core import Model
+from saccade.core import System
 from saccade.errors import ModelError, UsageError, nearest
 
 STAGES = ("stages", "layers", "blocks")  # names of a backbone's lists of parts, from the input on
@@ -23,7 +23,7 @@ class Taken(NamedTuple):
     unused: tuple[str, ...]
 
 
-def take(model: Model, state: Mapping[str, Tensor], *, heads: bool, where: str) -> Taken:
+def take(model: System, state: Mapping[str, Tensor], *, heads: bool, where: str) -> Taken:
     """Copies another model's tensors into those of the same name and shape; a backbone under necks and one without are the same.
 
     heads: whether heads are taken too (of the same classes in the same order). Raises ModelError MODEL-TENSORS when any tensor of
@@ -31,7 +31,7 @@ def take(model: Model, state: Mapping[str, Tensor], *, heads: bool, where: str) 
     """
     own = model.state_dict()
     source = {_plain(name): (name, tensor) for name, tensor in state.items()}
-    taken, fresh, wrong, body = list[str](), list[str](), list[str](), f"{body_of(model)[0]}."
+    taken, fresh, wrong, body = list[str](), list[str](), list[str](), prefix_of(model)
     for name, tensor in own.items():
         given = source.get(_plain(name))
         if given is None or given[1].shape != tensor.shape or (name.startswith("heads.") and not heads):
@@ -60,28 +60,36 @@ def _plain(name: str) -> str:
     return re.sub(r"^(backbone\.)+", "backbone.", name)
 
 
-def body_of(model: Model) -> tuple[str, nn.Module]:
-    """The name and the module of the backbone itself, under whatever necks."""
+def body_of(model: System) -> tuple[str, nn.Module]:
+    """The name and the module of the backbone itself, under whatever necks; of a system that has none, no name and the system."""
+    if not hasattr(model, "backbone"):
+        return "", model
     name, module = "backbone", cast(nn.Module, model.backbone)
     while isinstance(inner := getattr(module, "backbone", None), nn.Module):
         name, module = f"{name}.backbone", inner
     return name, module
 
 
-def stages_of(model: Model) -> list[str]:
+def prefix_of(model: System) -> str:
+    """What the names of the backbone's parts begin with; of a system without one, nothing: all of it is meant."""
+    name = body_of(model)[0]
+    return f"{name}." if name else ""
+
+
+def stages_of(model: System) -> list[str]:
     """The names of the backbone's parts from the input on: the entries of its list of stages, else its children that have weights."""
-    name, module = body_of(model)
+    (_, module), prefix = body_of(model), prefix_of(model)
     for listed in STAGES:
         parts = getattr(module, listed, None)
         if isinstance(parts, nn.ModuleList | nn.Sequential | nn.ModuleDict):
-            first = [f"{name}.{n}" for n, child in module.named_children() if n != listed and any(True for _ in child.parameters())]
-            return [*first, *(f"{name}.{listed}.{n}" for n, _ in parts.named_children())]
-    return [f"{name}.{n}" for n, child in module.named_children() if any(True for _ in child.parameters())]
+            first = [f"{prefix}{n}" for n, child in module.named_children() if n != listed and any(True for _ in child.parameters())]
+            return [*first, *(f"{prefix}{listed}.{n}" for n, _ in parts.named_children())]
+    return [f"{prefix}{n}" for n, child in module.named_children() if any(True for _ in child.parameters())]
 
 
-def parts_to_freeze(model: Model, wanted: str) -> tuple[str, ...]:
+def parts_to_freeze(model: System, wanted: str) -> tuple[str, ...]:
     """The module names that "backbone", a number of stages from the input, or names with commas mean. Raises UsageError USE-VALUE."""
-    if wanted == "backbone":
+    if wanted == "backbone" and prefix_of(model):
         return (body_of(model)[0],)
     stages = stages_of(model)
     if wanted.isdigit():
@@ -96,7 +104,7 @@ def parts_to_freeze(model: Model, wanted: str) -> tuple[str, ...]:
     return names
 
 
-def rates(model: Model, backbone_rate: float, layer_decay: float) -> dict[str, float]:
+def rates(model: System, backbone_rate: float, layer_decay: float) -> dict[str, float]:
     """{name of a module: factor of its learning rate}: `backbone_rate` for the backbone's last stage, times `layer_decay` for each stage nearer
     the input (Howard and Ruder 2018, section 3.2)."""
     if backbone_rate == 1 and layer_decay == 1:
