@@ -11,6 +11,8 @@ from saccade.bundle import Card
 from saccade.core import Estimated, Inputs, Model, System
 from saccade.errors import UsageError, nearest
 from saccade.models import weights
+from saccade.models.arguments import defaults
+from saccade.models.table import MODELS, settled
 from saccade.tasks import Task
 from saccade.training.recipe import Recipe
 from saccade.training.run_folder import RunFolder
@@ -38,13 +40,27 @@ class Source:
         return self.card is not None and self.card.task == self.task
 
     @property
+    def encoder(self) -> tuple[str, dict[str, Any]] | None:
+        """The network of this task whose backbone is the encoder of the model file, and its arguments; None where the file learnt no codes,
+        and where this task has no such network."""
+        if self.card is None or self.same_task or self.card.task != "represent":
+            return None
+        built = settled("represent", self.card.model, self.card.arguments)
+        name = "small" if built.get("kind") == "convolutional" else "mlp"
+        if name not in MODELS[self.task] or not built.get("hidden"):
+            return None
+        return name, {key: built[key] for key in defaults(MODELS[self.task][name]) if key in built}
+
+    @property
     def model(self) -> str | None:
-        """The network of the model file, where it is one of this task."""
-        return self.card.model if self.card is not None and self.same_task else None
+        """The network of the model file, where it is one of this task, or the one with the file's encoder."""
+        if self.card is None:
+            return None
+        return self.card.model if self.same_task else self.encoder[0] if self.encoder is not None else None
 
     @property
     def why(self) -> str:
-        return f"the network of {self.path}" if self.same_task else ""
+        return f"the network of {self.path}" if self.same_task else f"the encoder of {self.path}" if self.encoder is not None else ""
 
     def size(self, model: str) -> tuple[int, int] | None:
         """The input that the weights know, where the network is that of the model file."""
@@ -52,6 +68,8 @@ class Source:
 
     def recipe(self, ours: Recipe, model: str) -> Recipe:
         """The recipe with the arguments that the model file was built with, where the network is that of the model file."""
+        if self.card is not None and self.encoder is not None and self.encoder[0] == model:
+            return replace(ours, arguments={**ours.arguments, **self.encoder[1]}, why=f"as {self.path} was built")
         if self.card is None or self.model != model:
             return ours
         kept = {k: v for k, v in self.card.arguments.items() if k != "class_weights"}
