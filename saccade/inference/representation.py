@@ -31,6 +31,7 @@ MAPPED = 1000  # codes of an evaluation that are mapped, at most
 FITTED = 4000  # codes that densities are fitted to and measured on, at most
 FEWEST = 20  # codes without which no density is fitted
 SAMPLES, ROW, SIDE = 40, 10, 56  # pictures from a density; in a row; pixels of a side
+ACROSS = 8  # originals in a row of the sheet of reconstructions
 FLOOR_INPUTS = 20_000  # that the principal components of a floor are taken of, at most
 KEY = "reconstruction_error"
 
@@ -45,15 +46,26 @@ class Represented(Evaluation):
     loader: Any = None
 
     def write(self, folder: Path) -> None:
-        """The files of every evaluation, codes.npy, map.csv, density.csv and pictures/samples_DENSITY.png besides."""
+        """The files of every evaluation, codes.npy, map.csv, density.csv, pictures/reconstructions.png and pictures/samples_DENSITY.png besides."""
         super().write(folder)
         buffer = io.BytesIO()
         np.save(buffer, self.codes)
         storage.atomic_write(folder / "codes.npy", buffer.getvalue())
+        if shown := (*self.typical[:ACROSS], *self.worst[:ACROSS]):
+            write_picture(folder / "pictures" / "reconstructions.png", sheet(self.pairs(), columns=min(ACROSS, len(shown)), side=SIDE))
         if len(self.codes) >= 2:
             write_csv(folder / "map.csv", self.map_rows())
         if len(self.codes) >= FEWEST:
             self.write_densities(folder)
+
+    def pairs(self) -> list[Array]:
+        """Rows of originals, each above the row of their reconstructions: a random choice, then the worst."""
+        rows = []
+        for items in (self.typical[:ACROSS], self.worst[:ACROSS]):
+            blank = [np.full((1, 1, 3), 255, np.uint8)] * (min(ACROSS, max(len(self.typical), len(self.worst))) - len(items))
+            for shown in ([item.pixels for item in items], [item.answer.shown() for item in items]):
+                rows += [*shown, *blank] if items else []
+        return rows
 
     def map_rows(self) -> list[dict[str, Any]]:
         """A row for each of at most 1,000 codes: id, label, x, y, and how the map was made."""
@@ -79,16 +91,20 @@ class Represented(Evaluation):
                 with torch.inference_mode():
                     device = next(self.model.parameters()).device
                     pictures = self.model.decoded(torch.from_numpy(drawn).float().to(device)).cpu().numpy()
-                (folder / "pictures").mkdir(exist_ok=True)
                 made = sheet([picture_of(picture) for picture in pictures], columns=ROW, side=SIDE)
-                data = cv2.imencode(".png", cv2.cvtColor(made, cv2.COLOR_RGB2BGR))[1].tobytes()
-                storage.atomic_write(folder / "pictures" / f"samples_{name}.png", data)
+                write_picture(folder / "pictures" / f"samples_{name}.png", made)
         write_csv(folder / "density.csv", rows)
 
     @property
     def pictured(self) -> bool:
         """Whether the inputs are pictures and not vectors."""
         return tuple(self.loader.preprocess.size) != (1, 1)
+
+
+def write_picture(path: Path, picture: Array) -> None:
+    """(h, w, 3) uint8 as PNG."""
+    path.parent.mkdir(exist_ok=True)
+    storage.atomic_write(path, cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
 def evaluate_codes(model: Autoencoder, loader: Loader, *, metric: Any, space: LabelSpace, head: str, **options: Any) -> Represented:
