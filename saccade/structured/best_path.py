@@ -15,6 +15,7 @@ from saccade.structured.chain_messages import SCAN_BYTES, Method
 NOWHERE = -1
 SMALL = 1 << 16  # sums a step
 LEVEL_EVERY = 32  # steps after which the best score is taken off, so that long chains keep their precision
+CHUNK, AHEAD = 128, 48  # steps of a chunk that is traced beside the others, and before it, where paths from any state have mostly met
 
 
 class BestPath(NamedTuple):
@@ -45,44 +46,94 @@ def viterbi(chain: Chain, *, method: Method = "auto") -> BestPath:
 
 
 def _swept_small(chain: Chain) -> Tensor:
-    """The same as `_swept` by NumPy, whose calls cost a third of torch's where there is little to do in each."""
-    steps = chain.unary.shape[1]
-    unary, matrices = chain.unary.detach().transpose(0, 1).contiguous().numpy(), chain.matrices.detach().numpy()
-    many = matrices.shape[1] > 1
-    moves = np.ascontiguousarray(matrices.transpose(1, 2, 0, 3))  # (1 or T-1, K, 1 or N, K), the earlier state first
-    best, scratch = np.empty_like(unary), np.empty((unary.shape[2], *unary.shape[1:]), unary.dtype)
+    """The same as `_swept` by NumPy, whose calls cost a third of torch's where there is little to do in each.
+
+    The chains are taken longest first, so that every step has to do with the first few alone: those that have not ended yet.
+    """
+    n, steps, k = chain.unary.shape
+    order = np.argsort(-chain.lengths.numpy(), kind="stable")
+    unary, matrices = np.ascontiguousarray(chain.unary.detach().numpy()[order].transpose(1, 0, 2)), chain.matrices.detach().numpy()
+    matrices = matrices[order] if len(matrices) > 1 else matrices
+    many, best, scratch = matrices.shape[1] > 1, np.zeros_like(unary), np.empty(k * n * k, unary.dtype)
     best[0] = unary[0]
-    rows, own, earlier = list(best), list(unary), list(best.transpose(0, 2, 1)[..., None])  # views, so that a step has no indexing: (K, N, 1)
-    steps_in = list(moves) if many else [moves[0]] * (steps - 1)
-    for t in range(1, steps):
-        row = rows[t]
-        np.add(earlier[t - 1], steps_in[t - 1], out=scratch)
-        np.maximum.reduce(scratch, 0, None, row)
-        np.add(row, own[t], out=row)
-        if t % LEVEL_EVERY == 0:
-            most = row.max(1, keepdims=True)
-            row -= np.where(np.isneginf(most), 0, most)
-    return torch.from_numpy(_traced_small(rows, matrices, (chain.lengths - 1).numpy()))
+    spans = _spans(chain.lengths.numpy()[order], steps)
+    for first, stop, active in spans:
+        moves = matrices[:active].transpose(1, 2, 0, 3)  # (1 or T-1, K, 1 or active, K), the earlier state first
+        if not many:
+            moves = np.broadcast_to(moves[0], (k, active, k)).copy()[None]
+        sums, before = scratch[: k * active * k].reshape(k, active, k), best[first - 1 : stop - 1, :active].transpose(0, 2, 1)[..., None]
+        views = zip(range(first, stop), before, best[first:stop, :active], unary[first:stop, :active], strict=True)
+        for t, earlier, row, own in views:  # views, so that a step has no indexing: (K, active, 1)
+            np.add(earlier, moves[t - 1 if many else 0], out=sums)
+            np.maximum.reduce(sums, 0, None, row)
+            np.add(row, own, out=row)
+            if t % LEVEL_EVERY == 0:
+                most = row.max(1, keepdims=True)
+                row -= np.where(np.isneginf(most), 0, most)
+    found = None
+    if not many and len(matrices) == 1 and steps >= 4 * CHUNK:
+        found = _traced_in_chunks(best, matrices[0, 0], chain.lengths.numpy()[order])
+    states = np.empty((n, steps), np.int64)
+    states[order] = _traced_small(best, matrices, spans) if found is None else found
+    return torch.from_numpy(states)
 
 
-def _traced_small(rows: list[np.ndarray], matrices: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """T rows (N, K), matrices (1 or N, 1 or T-1, K, K), the last place of each chain -> states (N, T)."""
-    many, alike, every = matrices.shape[1] > 1, matrices.shape[0] == 1, np.arange(len(last))
+def _spans(lengths: np.ndarray, steps: int) -> list[tuple[int, int, int]]:
+    """From lengths in falling order: (first step, the one behind the last, chains that are longer than all of them), without the first step of all."""
+    active = (lengths[None] > np.arange(1, steps)[:, None]).sum(1)
+    ends = [*(np.flatnonzero(np.diff(active)) + 2).tolist(), steps]
+    return [(a, b, int(active[a - 1])) for a, b in zip([1, *ends], ends, strict=False) if a < b and active[a - 1]]
+
+
+def _traced_small(best: np.ndarray, matrices: np.ndarray, spans: list[tuple[int, int, int]]) -> np.ndarray:
+    """best (T, N, K), matrices (1 or N, 1 or T-1, K, K), the spans that were swept -> states (N, T), 0 behind the chains' ends."""
+    many, alike = matrices.shape[1] > 1, matrices.shape[0] == 1
     into = np.ascontiguousarray(matrices.transpose(1, 0, 3, 2))  # (1 or T-1, 1 or N, K, K), the later state first
-    tables = list(into[:, 0] if alike else into) if many else [into[0, 0] if alike else into[0]] * (len(rows) - 1)
-    finish, state = set(last.tolist()), rows[-1].argmax(1)
-    path, before = [state], np.empty_like(rows[0])
-    for t in range(len(rows) - 2, -1, -1):
-        if alike:
-            tables[t].take(state, 0, before, "clip")  # "clip" writes straight into `before`
-        else:
-            before = tables[t][every, state]
-        np.add(before, rows[t], before)
-        state = before.argmax(1)
-        if t in finish:
-            state = np.where(last == t, rows[t].argmax(1), state)
-        path.append(state)
-    return np.stack(path[::-1], 1)
+    states, state = np.zeros(best.shape[:2], np.int64), np.zeros(0, np.int64)
+    for first, stop, active in reversed(spans):
+        state = np.concatenate([state, best[stop - 1, len(state) : active].argmax(1)])  # the chains that end here
+        every, before, found = np.arange(active), np.empty_like(best[0, :active]), [state]
+        for t, row in zip(range(stop - 2, first - 2, -1), best[first - 1 : stop - 1, :active][::-1], strict=True):
+            tables = into[t if many else 0]
+            if alike:
+                tables[0].take(state, 0, before, "clip")  # "clip" writes straight into `before`
+            else:
+                before = tables[every, state]
+            np.add(before, row, before)
+            state = before.argmax(1)
+            found.append(state)
+        states[first - 1 : stop, :active] = np.stack(found[::-1])
+    states[0, len(state) :] = best[0, len(state) :].argmax(1)  # chains of one step
+    return states.T
+
+
+def _traced_in_chunks(best: np.ndarray, transitions: np.ndarray, lengths: np.ndarray) -> np.ndarray | None:
+    """`_traced_small` of long chains with the same transitions (K, K) everywhere, all chunks of time at once; None where chunks did not meet.
+
+    A state decides all states before it. So a chunk is traced from a guess some steps behind its end, and is right where that leads to the state which the
+    chunk behind it begins with; the last chunk of a chain begins with its best last state.
+    """
+    steps, n, k = best.shape
+    chunks, last, into = -(-steps // CHUNK), lengths - 1, np.ascontiguousarray(transitions.T)
+    padded = np.zeros((chunks * CHUNK + AHEAD, n, k), best.dtype)
+    padded[:steps] = best
+    windows = np.arange(chunks) * CHUNK
+    ends, finish = best[last, np.arange(n)].argmax(1), {int(t) for t in last}
+    states, guess = np.zeros((CHUNK, chunks, n), np.int64), np.zeros((chunks, n), np.int64)
+    state = padded[windows + CHUNK + AHEAD - 1].argmax(2)
+    for place in range(CHUNK + AHEAD - 1, -1, -1):
+        if place < CHUNK + AHEAD - 1:
+            before = into.take(state, 0)  # (chunks, N, K)
+            before += padded[place : place + (chunks - 1) * CHUNK + 1 : CHUNK]
+            state = before.argmax(2)
+        if not finish.isdisjoint(range(place, place + chunks * CHUNK, CHUNK)):
+            state = np.where((windows + place)[:, None] == last, ends, state)
+        if place == CHUNK:
+            guess = state
+        elif place < CHUNK:
+            states[place] = state
+    met = (guess[:-1] == states[0, 1:]) | (windows[1:, None] > last)
+    return np.ascontiguousarray(states.transpose(2, 1, 0)).reshape(n, -1)[:, :steps] if met.all() else None
 
 
 def _swept(chain: Chain) -> Tensor:

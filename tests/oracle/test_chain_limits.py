@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from saccade.structured import best_path, chain_messages, hidden
 from saccade.structured import chain as chains
-from saccade.structured import chain_messages, hidden
 from saccade.structured.best_path import viterbi
 from saccade.structured.chain import Chain
 from saccade.structured.chain_sample import sample
@@ -126,3 +126,17 @@ def test_rare_paths_that_win_late_are_not_lost():
 def test_what_is_wrong_is_said(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("noise", [1.0, 0.0])
+@pytest.mark.parametrize("sticky", [0.0, 30.0])
+def test_long_paths_by_chunks_are_those_step_by_step(noise, sticky):
+    """Chunks of a chain that forgets are guessed right; where it does not forget (equal or sticky states) the trace is done step by step."""
+    chance = torch.Generator().manual_seed(0)
+    lengths = torch.tensor([1500, 1, 513, 1024, 700, 128, 1280])
+    unary = noise * torch.randn(7, 1500, 4, generator=chance)
+    chain = Chain(unary, torch.randn(4, 4, generator=chance) + sticky * torch.eye(4), lengths)
+    found, wanted = viterbi(chain), best_path._swept(chain)
+    assert torch.equal(found.states, torch.where(chain.valid, wanted, -1))
+    many = Chain(unary, chain.pairwise.expand(7, 1, 4, 4).contiguous(), lengths)
+    assert torch.equal(viterbi(many).states, found.states)
