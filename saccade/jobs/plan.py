@@ -120,12 +120,13 @@ class Chooser:
         return ours
 
 
-def make_plan(options: TrainOptions, prepared: Prepared) -> Plan:
-    """All choices but the number of epochs, which a budget decides after the speed is known (see `jobs.train`)."""
+def make_plan(options: TrainOptions, prepared: Prepared, *, brief: bool = False) -> Plan:
+    """All choices but the number of epochs, which a budget decides after the speed is known (see `jobs.train`). brief: by the recipe of few passes."""
     choose, task = Chooser(options), prepared.task
     given = source_of(options, task)
     model = choose("model", given.model or next(iter(task.models)), given.why)
-    recipe = given.recipe(task.recipe(model), model)
+    usual = task.recipe(model)
+    recipe = given.recipe(usual.brief or usual if brief else usual, model)
     if task.suggests is not None:
         recipe = replace(recipe, arguments={**task.suggests(prepared.dataset, model), **recipe.arguments})
     tile = choose("tile", task.tile, "pictures are answered pixel for pixel, by windows" if task.tile else "")

@@ -40,6 +40,7 @@ from saccade.training.fit import fit
 from saccade.training.initialisations import initialise
 from saccade.training.last_layer import fit_last_layer
 from saccade.training.probes import Speed, epochs_in, find_rate, measure_speed, overfits
+from saccade.training.recipe import is_brief
 from saccade.training.run_folder import Listener, RunFolder, new_folder
 from saccade.training.step_search import search_rate
 
@@ -55,6 +56,7 @@ class RunResult:
     metrics: dict[str, Any]
     evaluated: str
     samples: str = "images"
+    draws: bool = False  # whether the model is asked for samples
 
     @property
     def model(self) -> Path:
@@ -104,17 +106,17 @@ def known_model(options: TrainOptions) -> None:
 def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *, began: float) -> RunResult:
     """Plans, builds, trains and finishes, on data that is ready."""
     options, preset = with_preset(options)
-    plan = make_plan(options, prepared)
-    engine = Engine(plan.device, plan.settings.precision)
-    model = plan.build(prepared.space)
-    begin_with(model, plan, run, prepared.space)
-    feeds = make_feeds(plan, prepared)
-    scaled_first(model, plan, feeds)
+    plan, engine, model, feeds = laid_out(options, prepared, run)
     looped = not isinstance(model, Estimated) and plan.start.get("fit", "loop") == "loop"
     plan = with_rate(plan, options, model, feeds, run, engine) if looped else plan
     if options.selftest and looped:
         selftest(model, plan, prepared, run, engine)
-    plan = credited(with_epochs(plan, options, prepared, model, feeds, run, engine, began), preset, options.preset)
+    plan = with_epochs(plan, options, prepared, model, feeds, run, engine, began)
+    if looped and shortened(plan, options, prepared):
+        epochs, why = plan.settings.epochs, plan.origins["epochs"]
+        plan, engine, model, feeds = laid_out(options, prepared, run, brief=True)
+        plan = replace(plan, settings=replace(plan.settings, epochs=epochs), origins={**plan.origins, "epochs": why})
+    plan = credited(plan, preset, options.preset)
     if isinstance(feeds.train, Loader):
         plan = replace(plan, origins={**plan.origins, "cache_bytes": f"{plan.origins['cache_bytes']}; {feeds.train.cache_note}"})
         write_batch(run.path / "samples", next(iter(feeds.train.epoch(0))), prepared.space, prepared.task.head)
@@ -125,6 +127,24 @@ def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *,
     run.update(plan=plan.to_dict(), parameters=parameters, **facts)
     run.event("plan", values=plan.flat(), origins=plan.origins, parameters=parameters)
     return train_planned(plan, model, feeds, prepared, run, engine, floors_s=options.floors_s)
+
+
+def laid_out(options: TrainOptions, prepared: Prepared, run: RunFolder, *, brief: bool = False) -> tuple[Plan, Engine, Model, Feeds]:
+    """The choices but for the epochs, and what they make: where to compute, the network with its first weights, the loaders."""
+    plan = make_plan(options, prepared, brief=brief)
+    model = plan.build(prepared.space)
+    begin_with(model, plan, run, prepared.space)
+    feeds = make_feeds(plan, prepared)
+    scaled_first(model, plan, feeds)
+    return plan, Engine(plan.device, plan.settings.precision), model, feeds
+
+
+def shortened(plan: Plan, options: TrainOptions, prepared: Prepared) -> bool:
+    """Whether the budget allows so few passes that the task's brief recipe serves better."""
+    if options.epochs is not None or options.lr in ("find", "search") or prepared.task.recipe(plan.model).brief is None:
+        return False
+    n = len(Preprocess.from_dict(plan.preprocess).parts(prepared.part("train")))
+    return is_brief(plan.settings.epochs, plan.settings.epochs * n // plan.batch)
 
 
 def train_planned(plan: Plan, model: System, feeds: Feeds, prepared: Prepared, run: RunFolder, engine: Engine, *, floors_s: float) -> RunResult:
@@ -177,7 +197,8 @@ def result(run: RunFolder, evaluation: Any) -> RunResult:
     """Ends the run well: the report is written last, because it tells how the run ended."""
     run.end("done", 0)
     finishing.write_report(run)
-    return RunResult(run.path, run.info["metrics"], run.info["evaluated"], find_task(run.info["task"]).samples)
+    task = find_task(run.info["task"])
+    return RunResult(run.path, run.info["metrics"], run.info["evaluated"], task.samples, task.judged)
 
 
 def make_feeds(plan: Plan, prepared: Prepared) -> Feeds:

@@ -79,8 +79,9 @@ def measured(
     return classify_all(model, loader, space=space, head=head, temperature=temperature, thresholds=metric.threshold, autocast=autocast, progress=progress)
 
 
+BRIEF = Recipe("a training of a few passes", policy="none", rate=4e-3, batch=16)
 RECIPES = {
-    "small": Recipe("the default network's recipe", arguments={"label_smoothing": 0.1, "dropout": 0.2}),
+    "small": Recipe("the default network's recipe", arguments={"label_smoothing": 0.1, "dropout": 0.2}, brief=BRIEF),
     "lenet5": Recipe("LeNet-5's recipe: a network of 60,000 weights needs little regularisation", "symbols", weight_decay=1e-4, epochs=3.0),
     **dict.fromkeys(("naive_bayes", "table", "frequencies"), Recipe("counting sees every picture once, as it is", policy="none")),
     "": Recipe("the recipe of residual networks", arguments={"label_smoothing": 0.1}),

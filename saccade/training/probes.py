@@ -8,8 +8,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -58,25 +57,23 @@ class Speed(NamedTuple):
 
 
 def measure_speed(system: System, feed: Feed, *, settings: Settings, engine: Engine, seconds: float = 4.0) -> Speed:
-    """Times steps on the first batches of the first epoch, twice over, so that what a cache saves is seen.
+    """Times steps on a few batches of the first epoch, twice over, so that what a cache saves is seen.
 
-    The second time no batch beyond them is begun: threads that read new pictures meanwhile would be counted as if they always had to.
+    No batch beyond them is begun: what threads read ahead would slow the steps and be counted for none of them.
     """
-    trial, begin = Trial(system, settings, engine), 1 if len(feed) > 1 else 0
-    batches: list[Batch] = []
+    trial, begin = Trial(system, settings, engine), min(2, max(0, len(feed) - 1))
     warm = next(iter(feed.epoch(0, 0, 1)))
-    for _ in range(2):
-        trial.step(warm)
-    began, waited = time.perf_counter(), 0.0
-    for batch in islice(feed.epoch(0, begin), 64):
-        if not batches:  # threads that are only just set to work are idle no more once an epoch is under way
-            waited, began = time.perf_counter() - began, time.perf_counter()
+    trial.step(warm)
+    step_s, read_s = _timed(lambda: trial.step(warm)), _timed(lambda: list(feed.epoch(0, begin - 1, begin)) if begin else [])
+    end = begin + min(64, max(3, round(seconds / 2 / (step_s + read_s / 2))))
+    batches: list[Batch] = []
+    began = time.perf_counter()
+    for batch in feed.epoch(0, begin, end):
         trial.step(batch)
         batches.append(batch)
-        if time.perf_counter() - began > seconds / 2 and (len(batches) > 2 or waited + time.perf_counter() - began > 2 * seconds):
+        if time.perf_counter() - began > 2 * seconds and len(batches) > 2:
             break
     first = time.perf_counter() - began
-    first = first * len(batches) / (len(batches) - 1) if len(batches) > 2 else first + waited
     began = time.perf_counter()
     for batch in feed.epoch(0, begin, begin + len(batches)):
         trial.step(batch)
@@ -89,6 +86,12 @@ def measure_speed(system: System, feed: Feed, *, settings: Settings, engine: Eng
     validate = time.perf_counter() - began
     images = sum(len(b) for b in batches)
     return Speed(first / images, min(first, later) / images, validate / sum(len(b) for b in batches[: max(1, len(batches) // 2)]))
+
+
+def _timed(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
 
 
 def epochs_in(budget_s: float, speed: Speed, *, train_images: int, val_images: int) -> int:

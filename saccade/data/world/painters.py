@@ -21,14 +21,14 @@ from saccade.errors import SaccadeError
 
 
 class Painters:
-    """At most `most` children that draw the images of a recipe, begun one by one as threads ask. Safe from several threads.
+    """`most` children that draw the images of a recipe, all begun when the first image is asked for. Safe from several threads.
 
     text: a recipe as a path (`Recipe.text`). shape: (h, w) of its pictures. The bytes are those of `Studio.picture`.
     """
 
     def __init__(self, text: str, shape: tuple[int, int], most: int | None = None) -> None:
-        self.text, self.shape, self.most = text, shape, most or os.cpu_count() or 1
-        self._idle: queue.LifoQueue[subprocess.Popen[bytes]] = queue.LifoQueue()
+        self.text, self.shape, self.most = text, shape, most or min(4, os.cpu_count() or 1)
+        self._idle: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
         self._all: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
         weakref.finalize(self, _end, self._all)
@@ -51,10 +51,9 @@ class Painters:
 
     def _child(self) -> subprocess.Popen[bytes]:
         with self._lock:
-            if self._idle.empty() and len(self._all) < self.most:
-                child = _start(self.text)
-                self._all.append(child)
-                return child
+            while len(self._all) < self.most:
+                self._all.append(_start(self.text))
+                self._idle.put(self._all[-1])
         return self._idle.get()
 
 
