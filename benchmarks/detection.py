@@ -1,7 +1,12 @@
-"""Operators of detectors beside torchvision's CPU kernels: NMS of 1,000, 4,000 and 10,000 boxes, RoI align forward and backward. Same inputs, one thread.
+"""Operators of detectors beside torchvision's CPU kernels: NMS of 1,000, 4,000 and 10,000 boxes, RoI align forward and backward; selective search beside
+OpenCV's, its time and its recall. Same inputs, one thread.
 
     pip install --no-deps -c constraints.txt --target FOLDER torchvision==0.28.0
-    TORCHVISION_PATH=FOLDER python benchmarks/detection.py
+    pip install --no-deps --target OTHER opencv-contrib-python-headless
+    TORCHVISION_PATH=FOLDER OPENCV_CONTRIB_PATH=OTHER python benchmarks/detection.py [--images 12]
+
+OpenCV's contributed modules are no dependency either, and replace the OpenCV that is there: they run in a process of their own, on the same pictures.
+Recall is by an IoU of 0.5, of as many boxes of each image as both have given. Without them our own numbers are printed alone.
 
 torchvision is no dependency of this package. Its kernels are compiled for one torch: where they do not load (a wheel for CUDA beside a torch for processors
 lacks two libraries), or TORCHVISION_PATH is not set, the peer is the usual loop over boxes and over regions in torch; the first line says which.
@@ -14,19 +19,27 @@ import argparse
 import importlib
 import os
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
+from saccade.classic.selective_search import recall, selective_search
+from saccade.data.open import open_dataset
 from saccade.ops.iou import overlap
 from saccade.ops.nms import nms
 from saccade.ops.roi import roi_align
 
 Run = Callable[[], Any]
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "detection"
 
 
 def torchvision_ops() -> Any | None:
@@ -139,6 +152,77 @@ def alignment(ops: Any | None, seconds: float) -> None:
         row("  and backward", lambda f=features: backward(ours, f), lambda f=features: backward(theirs, f), seconds)
 
 
+SEARCH = """
+import sys, time
+import cv2, numpy as np
+cv2.setNumThreads(1)
+images, found = np.load(sys.argv[1]), {}
+for name in images.files:
+    began = time.process_time()
+    search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
+    search.setBaseImage(np.ascontiguousarray(images[name][..., ::-1]))
+    search.switchToSelectiveSearchFast()
+    boxes = search.process().astype(np.float32)
+    found["seconds_" + name] = np.array(time.process_time() - began)
+    boxes[:, 2:] += boxes[:, :2]
+    found["boxes_" + name] = boxes
+np.savez(sys.argv[2], **found)
+"""
+
+
+def pictures(count: int) -> list[tuple[str, list[np.ndarray], list[np.ndarray]]]:
+    """Photographs with boxes, some of each set that is beside this checkout; simulated ones where none is."""
+    found = []
+    names = [str(DATA / name) for name in ("bccd_voc", "chess_coco") if (DATA / name).exists()] or ["world:shapes?n=64&size=320&labels=boxes&objects=2-5"]
+    for name in names:
+        dataset = open_dataset(name)
+        places = np.linspace(0, len(dataset) - 1, count).astype(int).tolist()
+        found.append((Path(name).name, [dataset.read(i) for i in places], [dataset.truth(i)["boxes"].xyxy.numpy() for i in places]))
+    return found
+
+
+def searched_by_opencv(images: list[np.ndarray]) -> list[tuple[np.ndarray, float]] | None:
+    """Boxes and processor seconds of each image by OpenCV's fast mode, best first, in a process of its own; None where it is not there."""
+    folder = os.environ.get("OPENCV_CONTRIB_PATH")
+    if not folder:
+        return None
+    with tempfile.TemporaryDirectory() as place:
+        given, answer = Path(place) / "images.npz", Path(place) / "boxes.npz"
+        np.savez(given, **{str(i): image for i, image in enumerate(images)})
+        path = os.pathsep.join([folder, *sys.path])
+        run = [sys.executable, "-c", SEARCH, str(given), str(answer)]
+        done = subprocess.run(run, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
+        if done.returncode:
+            print(f"# OpenCV's contributed modules do not run: {done.stderr.strip().splitlines()[-1][:120]}")
+            return None
+        stored = np.load(answer)
+        return [(stored[f"boxes_{i}"], float(stored[f"seconds_{i}"])) for i in range(len(images))]
+
+
+def searching(count: int) -> None:
+    """Selective search in its fast mode: seconds an image, and the recall of as many boxes."""
+    print(f"# selective search, fast mode, {'OpenCV beside it' if os.environ.get('OPENCV_CONTRIB_PATH') else 'OPENCV_CONTRIB_PATH is not set: alone'}")
+    print(f"{'':<20}{'ours s':>9}{'theirs s':>10}{'ratio':>8}{'boxes':>8}{'our recall':>12}{'theirs':>9}{'of 2,000':>10}")
+    for name, images, truths in pictures(count):
+        mine, times = [], []
+        for image in images:
+            began = time.process_time()
+            mine.append(selective_search(image, most=None))
+            times.append(time.process_time() - began)
+        ours, whole = statistics.median(times), recall([boxes[:2000] for boxes in mine], truths).share
+        peer = searched_by_opencv(images)
+        if peer is None:
+            print(f"{name:<20}{ours:>9.2f}{'-':>10}{'-':>8}{np.mean([len(b) for b in mine]):>8.0f}{recall(mine, truths).share:>12.3f}{'-':>9}{whole:>10.3f}")
+            continue
+        least = [min(len(a), len(b)) for a, (b, _) in zip(mine, peer, strict=True)]
+        own = recall([boxes[:n] for boxes, n in zip(mine, least, strict=True)], truths)
+        other = recall([boxes[:n] for (boxes, _), n in zip(peer, least, strict=True)], truths)
+        ratio = statistics.median(theirs / a for a, (_, theirs) in zip(times, peer, strict=True))
+        theirs = statistics.median(seconds for _, seconds in peer)
+        row_of = f"{name:<20}{ours:>9.2f}{theirs:>10.2f}{ratio:>7.2f}x{own.boxes:>8.0f}{own.share:>12.3f}{other.share:>9.3f}{whole:>10.3f}"
+        print(row_of + ("" if own.share >= other.share - 0.03 else "   MISSED"), flush=True)
+
+
 def backward(run: Callable[[Tensor], Tensor], features: Tensor) -> None:
     x = features.detach().requires_grad_()
     run(x).sum().backward()
@@ -147,14 +231,23 @@ def backward(run: Callable[[Tensor], Tensor], features: Tensor) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="three pairs of each")
-    seconds = 0.0 if parser.parse_args().quick else 4.0
+    parser.add_argument("--images", type=int, default=12, help="pictures of each set that are searched")
+    parser.add_argument("--only", choices=["operators", "search"], help="one half")
+    given = parser.parse_args()
+    seconds = 0.0 if given.quick else 4.0
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    if given.only == "search":
+        searching(given.images)
+        return 0
     ops = torchvision_ops()
     peer = "torchvision's compiled CPU kernels" if ops is not None else "loops in torch"
     print(f"# beside {peer}; 1 thread, processor time; load before {os.getloadavg()[0]:.1f}")
     print(f"{'':<44}{'ours ms':>10}{'theirs ms':>12}{'ratio':>9}{'n':>5}")
     suppression(ops, seconds)
     alignment(ops, seconds)
+    if given.only is None:
+        searching(min(2, given.images) if given.quick else given.images)
     print(f"# load after {os.getloadavg()[0]:.1f}")
     return 0
 
