@@ -6,8 +6,8 @@ Names are looked up when they are first used, so that `import saccade` costs not
 from typing import Any
 
 __all__ = [
-    "add_class", "check", "compare", "convert", "demo", "doctor", "duplicates", "embed", "evaluate", "load", "map",
-    "outliers", "predict", "runs", "split", "summary", "train", "tune", "world",
+    "add_class", "check", "compare", "convert", "demo", "doctor", "duplicates", "embed", "evaluate", "interpolate", "load", "map",
+    "outliers", "predict", "runs", "sample", "split", "summary", "train", "traverse", "tune", "world",
 ]  # fmt: skip
 
 

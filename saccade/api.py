@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from saccade.jobs.outliers import OutlierResult
     from saccade.jobs.predict import PredictSummary
     from saccade.jobs.runs import RunInfo
+    from saccade.jobs.sample import Drawn
     from saccade.jobs.split import SplitResult
     from saccade.jobs.train import RunResult
     from saccade.jobs.tune import TuneResult
@@ -238,6 +239,50 @@ def duplicates(data: Path | str, *, out: Path | str | None = None, progress: Pro
     from saccade.jobs.duplicates import DuplicateOptions, run_duplicates
 
     return run_duplicates(data, filled(DuplicateOptions, options), out=_path(out), progress=progress)
+
+
+@suggesting("saccade.jobs.sample:SampleOptions")
+def sample(model: Path | str, *, out: Path | str = "samples", **options: Any) -> Drawn:
+    """New pictures of a generative model, as files and as `pictures` of the result, (n, C, h, w) in [0, 1].
+
+    model: a model.saccade of the task generate, or a run's folder.
+    out: a new folder.
+
+    The other keywords are those of `saccade sample`.
+    """
+    from saccade.jobs.sample import SampleOptions, run_sample
+
+    return run_sample(model, filled(SampleOptions, options), out=Path(out))
+
+
+@suggesting("saccade.jobs.sample:InterpolateOptions")
+def interpolate(model: Path | str, first: Path | str | int, last: Path | str | int, *, out: Path | str = "strip", **options: Any) -> Drawn:
+    """A strip of pictures from one to another through a generative model's codes, as files and as `pictures` of the result.
+
+    model: a model.saccade of the task generate, or a run's folder.
+    first, last: a picture's file, or the seed of a sample.
+    out: a new folder.
+
+    The other keywords are those of `saccade interpolate`.
+    """
+    from saccade.jobs.sample import InterpolateOptions, run_interpolate
+
+    return run_interpolate(model, str(first), str(last), filled(InterpolateOptions, options), out=Path(out))
+
+
+@suggesting("saccade.jobs.sample:TraverseOptions")
+def traverse(model: Path | str, image: Path | str | int | None = None, *, out: Path | str = "sliders", **options: Any) -> Drawn:
+    """Sliders of a generative model's codes, as a sheet and as `pictures` of the result, row after row.
+
+    model: a model.saccade of the task generate (vae or dcgan), or a run's folder.
+    image: a picture's file or the seed of a sample to begin with; the middle of all codes where nothing is said.
+    out: a new folder.
+
+    The other keywords are those of `saccade traverse`.
+    """
+    from saccade.jobs.sample import TraverseOptions, run_traverse
+
+    return run_traverse(model, None if image is None else str(image), filled(TraverseOptions, options), out=Path(out))
 
 
 @suggesting("saccade.jobs.add_class:AddClassOptions")

@@ -102,5 +102,7 @@ def show_result(result: Any, show: Output) -> int:
     report = Path(result.report).resolve()
     show.line(f"report {displayable(str(report))}")
     show.event("result", metrics=result.metrics, evaluated=result.evaluated, report=str(report), model=str(result.model))
-    show.finish(result.path, ("saccade", "predict", result.model, result.samples.upper()))
+    show.finish(
+        result.path, ("saccade", "sample", result.model) if getattr(result, "draws", False) else ("saccade", "predict", result.model, result.samples.upper())
+    )
     return 0

@@ -31,6 +31,7 @@ MOST, FEWEST = 2000, 64  # samples that an evaluation judges
 WEIGHTED = 200  # pictures whose likelihood is estimated by importance weights
 SHOWN, ROW, SIDE, STRIPS, STEPS, SLIDERS = 100, 10, 56, 6, 10, 8
 ALIKE, MATCHED = 0.1, 0.25  # variety below which samples are one; share of copies that is told
+EARLY = 5  # epochs before which nothing is called a collapse
 KNOWN_PICTURES = 200  # looked at for codes that are in use
 
 
@@ -176,10 +177,12 @@ def strips(model: Generative, pictures: Tensor, steps: int = STEPS) -> Iterator[
         yield model.draw(between(first, last, steps, spherical=not exact).to(model.device), told).cpu()
 
 
-def slider_rows(model: Generative, base: Tensor | None = None, told: Tensor | None = None, most: int = SLIDERS, n: int = 9) -> tuple[Tensor, list[int]]:
-    """(rows x n, C, h, w) and which codes the rows are of: those that change the picture most. base: (codes,), nought where nothing is said."""
+def slider_rows(
+    model: Generative, base: Tensor | None = None, told: Tensor | None = None, *, most: int = SLIDERS, n: int = 9, places: list[int] | None = None
+) -> tuple[Tensor, list[int]]:
+    """(rows x n, C, h, w) and which codes the rows are of: those given, or those that change the picture most. base: (codes,), nought where nothing is said."""
     told = told if told is not None else model.told_of([0], 1) if model.classes else None
-    places = effects(model, told).argsort(descending=True)[:most].tolist()
+    places = places or effects(model, told).argsort(descending=True)[:most].tolist()
     start = torch.zeros(model.noise_shape, device=model.device) if base is None else base
     rows = sliders(start, places, n)
     return torch.cat([model.draw(row, None if told is None else told.expand(n, -1)).cpu() for row in rows]), places
@@ -247,7 +250,7 @@ class Watch:
         if not model.judged:
             self.metric.judge = None
         self.metric.take(drawn)
-        for alert in wrong(model, self.metric):
+        for alert in wrong(model, self.metric) if self.number() >= EARLY else ():
             if alert.code not in self.told:
                 self.told.add(alert.code)
                 self.tell(*alert)

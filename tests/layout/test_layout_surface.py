@@ -13,8 +13,8 @@ from saccade.keywords import model_of
 
 # A name more is a decision: it is promised to every user.
 PUBLIC = [
-    "add_class", "check", "compare", "convert", "demo", "doctor", "duplicates", "embed", "evaluate", "load", "map",
-    "outliers", "predict", "runs", "split", "summary", "train", "tune", "world",
+    "add_class", "check", "compare", "convert", "demo", "doctor", "duplicates", "embed", "evaluate", "interpolate", "load", "map",
+    "outliers", "predict", "runs", "sample", "split", "summary", "train", "traverse", "tune", "world",
 ]  # fmt: skip
 
 
