@@ -36,7 +36,7 @@ def heat_maps(
     blocks: Counts = (1, 1, 2, 1),
     width: WidthFactor = 1.0,
     norm: Norm = "batch",
-    decoder: Widths = (24, 32, 64, 96),
+    decoder: Widths = (16, 32, 48, 64),
     stride: Stride = 0,
     sigma: Sigma = 1.5,
 ) -> Model:

@@ -20,9 +20,9 @@ from saccade.training.recipe import Recipe
 
 LONG_SIDE, LEAST, STEP, SAMPLE = 320, 64, 32, 200
 LOADED = 100_000  # images whose truths are read once and kept
-WHY = "poses from scratch: turned, scaled and moved, averaged weights"
+WHY = "poses from scratch: turned, scaled and moved"
 RECIPES = {
-    "": Recipe(WHY, "poses", rate=2e-3, weight_decay=0.05, batch=16, ema=0.998, clip=10.0),
+    "": Recipe(WHY, "poses", rate=2e-3, weight_decay=0.05, batch=16, clip=10.0),
     "keypoint_rcnn": Recipe("two stages from scratch: small steps, averaged weights", "objects", rate=1e-3, weight_decay=0.05, batch=8, ema=0.999, clip=10.0),
 }
 RECIPES["keypointrcnn_resnet50_fpn"] = RECIPES["keypoint_rcnn"]
