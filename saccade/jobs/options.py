@@ -101,7 +101,7 @@ class TrainOptions(BaseModel):
     monitor: Annotated[str | None, Field(description="the metric that chooses the best epoch")] = None
     keep: Annotated[Literal["best", "last"] | None, Field(description="the weights the run ends with")] = None
     min_precision: Annotated[float | None, Field(gt=0, le=1, description="of every class; less sure answers become unknown")] = None
-    augment: Annotated[str, Field(description="auto, none, light, symbols, default, strong, objects, mosaic, cells, camera or alexnet2012")] = "auto"
+    augment: Annotated[str, Field(description="auto, none, light, symbols, default, strong, objects, mosaic, poses, cells, camera or alexnet2012")] = "auto"
     flip: Annotated[bool | None, Field(description="mirror images; digits and letters are not unless asked")] = None
     mixup: Annotated[float | None, Field(ge=0, description="strength of mixup; 0 = off")] = None
     cutmix: Annotated[float | None, Field(ge=0, description="strength of cutmix; 0 = off")] = None
