@@ -129,7 +129,7 @@ def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *,
     return train_planned(plan, model, feeds, prepared, run, engine, floors_s=options.floors_s)
 
 
-def laid_out(options: TrainOptions, prepared: Prepared, run: RunFolder, *, brief: bool = False) -> tuple[Plan, Engine, Model, Feeds]:
+def laid_out(options: TrainOptions, prepared: Prepared, run: RunFolder, *, brief: bool = False) -> tuple[Plan, Engine, System, Feeds]:
     """The choices but for the epochs, and what they make: where to compute, the network with its first weights, the loaders."""
     plan = make_plan(options, prepared, brief=brief)
     model = plan.build(prepared.space)
