@@ -38,6 +38,7 @@ def evaluate(
     tile_overlap: TileOverlap = None,
     boxes: Boxes = None,
     detector: Detector = None,
+    judge: Annotated[Path | None, Parameter(help="a classifier that samples are judged by (default: that of the model's run)", metavar="MODEL")] = None,
     batch: Annotated[int, Parameter(help="images at a time", metavar="N")] = 64,
     threads: Threads = None,
     device: Device = "auto",
@@ -50,7 +51,16 @@ def evaluate(
     api.filled(EvaluateOptions, {"gate": gate})  # a gate that cannot be read is refused before the work
     chosen: dict[str, Any] = {"split": split, "threshold": threshold, "format": format, "label": label, "group": group}
     chosen |= {"follow": follow, "max_bad": max_bad, "batch": batch, "threads": threads, "device": device}
-    chosen |= {"tile": tile, "tile_overlap": tile_overlap, "with_": with_, "views": views, "combine": combine, "boxes": boxes, "detector": detector}
+    chosen |= {
+        "tile": tile,
+        "tile_overlap": tile_overlap,
+        "with_": with_,
+        "views": views,
+        "combine": combine,
+        "boxes": boxes,
+        "detector": detector,
+        "judge": judge,
+    }
     with show_progress(show, "images") as progress:
         result = api.evaluate(model, data, out=out, progress=progress, **chosen)
     show.event("result", part=result.part, reason=result.reason, metrics=result.metrics)

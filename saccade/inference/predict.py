@@ -68,6 +68,9 @@ class Predictor:
 
     def __init__(self, bundle: Bundle, *, device: str = "auto", precision: str = "auto", thresholds: Thresholds = None) -> None:
         card = bundle.card
+        if not hasattr(bundle.model, "predict"):
+            got = f"{card.model} makes pictures and answers none"
+            raise UsageError("USE-VALUE", got, where="MODEL", fix="ask it for some: saccade sample MODEL")
         self.head, self.space = next(iter(card.spaces.items()))
         self.channels, self.preprocess = card.inputs.channels, _preprocess(bundle, self.CHANNELS)
         stored = postprocess_of(self.head).from_dict(card.postprocess, self.space)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from saccade import bundle
 from saccade.bundle import Bundle
 from saccade.core import LabelSpace, Model
 from saccade.data.check import check
@@ -23,12 +24,13 @@ from saccade.errors import DataError, GateError, UsageError
 from saccade.inference.device import inference_mode_for, trained_precision
 from saccade.inference.ensemble import joined
 from saccade.inference.evaluate import in_order
+from saccade.inference.judge import Judge, glyphs
 from saccade.jobs.boxes import BOXES, DETECTOR, record_boxes, refuse_boxes
 from saccade.jobs.options import check_tile
 from saccade.jobs.prepare import open_for, with_task
 from saccade.jobs.tiling import MODEL_TILE, MODEL_TILE_OVERLAP, retiled
 from saccade.targets.renamed import renamed
-from saccade.tasks import find_task
+from saccade.tasks import TASKS, find_task
 from saccade.training.engine import Engine, set_threads
 
 GATE = re.compile(r"\s*([a-z][\w.]*)\s*(>=|<=|>|<)\s*(-?\d+(?:\.\d+)?)\s*")
@@ -54,6 +56,7 @@ class EvaluateOptions(BaseModel):
     tile_overlap: Annotated[int | None, Field(description=MODEL_TILE_OVERLAP)] = None
     boxes: Annotated[str | None, Field(description=f"{BOXES}; default: the boxes of the labels")] = None
     detector: Annotated[Path | None, Field(description=DETECTOR)] = None
+    judge: Annotated[Path | None, Field(description="a classifier that samples are judged by; default that of the model's run, else the package's own")] = None
     batch: Annotated[int, Field(ge=1, description="images at a time")] = 64
     follow: Annotated[bool, Field(description="follow links out of the data's folder")] = False
     max_bad: Annotated[float, Field(ge=0, le=1, description="share of unusable images that stops the evaluation")] = 0.05
@@ -116,6 +119,7 @@ def run_evaluate(
     """
     chosen = options or EvaluateOptions()
     set_threads(chosen.threads)
+    judged = judged_by(model, chosen)
     found = retiled(joined(model, chosen.with_, chosen.views, chosen.combine), chosen.tile, chosen.tile_overlap)
     task, (head, space) = find_task(found.card.task), next(iter(found.card.spaces.items()))
     opened = with_task(open_for(task, data, format=chosen.format, group=chosen.group, label=chosen.label, follow=chosen.follow), task)
@@ -133,11 +137,28 @@ def run_evaluate(
     given = record_boxes(chosen.boxes, chosen.detector, dataset.subset(places), space, device=chosen.device, batch=chosen.batch)
     loader = in_order(dataset.subset(places), preprocess, degrade, batch_size=chosen.batch, cache_bytes=0, boxes=given)
     metric = task.metric(space, **post.stated())
-    evaluation = task.measure(network, loader, metric=metric, space=space, head=head, post=post, autocast=autocast, progress=progress)
+    evaluation = task.measure(network, loader, metric=metric, space=space, head=head, post=post, autocast=autocast, progress=progress, **judged)
     if out is not None:
         evaluation.write(out)
     held(evaluation, chosen.gate)
+    reason += f"; judged by {judged['judge'].name}, {judged['judge'].sha256[:12]}" if judged else ""
     return EvaluateResult(evaluation, part, reason, out, preprocess.tiling, task.samples)
+
+
+def judged_by(model: Path, chosen: EvaluateOptions) -> dict[str, Any]:
+    """{"judge"} of a model whose answers are judged: the one asked for, else that of the model's run, else the package's own; nothing for other models.
+
+    Raises ModelError; UsageError USE-OPTION for options that mean nothing there, or for a judge that nothing is judged by.
+    """
+    card = bundle.read_card(bundle.model_file(model))
+    if card.task not in TASKS or not TASKS[card.task].judged:
+        if chosen.judge is not None:
+            raise UsageError("USE-OPTION", f"models of the task {card.task} are not judged", where="--judge", fix="leave --judge out")
+        return {}
+    if chosen.with_ or chosen.views != "none":
+        raise UsageError("USE-OPTION", "samples of several models or views are not combined", where="--with", fix="leave --with and --views out")
+    beside = bundle.model_file(model).with_name("judge.saccade")
+    return {"judge": Judge.read(chosen.judge) if chosen.judge is not None else Judge.read(beside) if beside.is_file() else glyphs()}
 
 
 def placed(found: Bundle, device: str) -> tuple[Model, AbstractContextManager[None]]:
@@ -154,6 +175,8 @@ def fitted(dataset: ImageDataset, found: Bundle, where: str) -> ImageDataset:
     (head, space), task = next(iter(found.card.spaces.items())), find_task(found.card.task)
     value_range = Preprocess.from_dict(found.card.preprocess).value_range
     dataset = replace(dataset, channels=found.card.inputs.channels, value_range=value_range)
+    if task.unlabelled and not len(space):  # it was trained without classes and does without them
+        return dataset.with_heads([])
     own = task.space_of(dataset.spaces)
     unknown = [name for name in own.names if name not in space.names]
     if unknown:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -55,7 +55,9 @@ def finish(model: System, plan: Plan, prepared: Prepared, run: RunFolder, engine
     for alert in getattr(evaluation, "alerts", ()):
         run.alert(*alert)
     metrics = {key: value._asdict() for key, value in evaluation.values.items()}
-    bundle.write(run.path / "model.saccade", model, card(plan, prepared, post, metrics))
+    told = card(plan, prepared, post, metrics)
+    own = {"judge": run.info["judge"]} if "judge" in run.info else {}
+    bundle.write(run.path / "model.saccade", model, replace(told, extra={**told.extra, **own}))
     run.update(metrics=metrics, evaluated=part)
     if floors_s and task.floors is not None:
         run.event("floors", seconds=round(floors_s))

@@ -37,7 +37,9 @@ def judge_of(plan: Plan, prepared: Prepared, run: RunFolder) -> Judge:
     """
     path = run.path / FILE
     if path.is_file():
-        return Judge.read(path)
+        judge = Judge.read(path)
+        run.update(judge=judge.told())
+        return judge
     train = prepared.part("train")
     known = [i for i, record in enumerate(train.records) if getattr(record.targets.get("label"), "known", False)]
     space = prepared.dataset.spaces.get("label", LabelSpace(()))

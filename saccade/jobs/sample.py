@@ -126,7 +126,7 @@ class Drawer:
     def code(self, source: str | Path) -> Tensor:
         """(*noise_shape): the code of a picture's file, or of a whole number the noise of that seed. Raises DataError, UsageError USE-VALUE."""
         if str(source).isdecimal() and not Path(source).exists():
-            return self.system.noise(1, int(source))[0]
+            return self.system.noise(1, int(str(source)))[0]
         if not self.system.encodes:
             got = f"{self.found.card.model} finds no codes of pictures"
             raise UsageError("USE-VALUE", got, where=str(source), fix="give whole numbers, the seeds of two samples")
