@@ -148,16 +148,22 @@ def judged(rows: dict[str, Row]) -> list[bool]:
     return held
 
 
+def minutes_of(text: str) -> tuple[str, float]:
+    """SYSTEM=MINUTES as a pair. Raises what argparse shows."""
+    name, _, minutes = text.partition("=")
+    if name not in SYSTEMS:
+        raise argparse.ArgumentTypeError(f"{name}: the systems are {', '.join(SYSTEMS)}")
+    return name, float(minutes)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=MINUTES, help="of training, for each system")
-    parser.add_argument("--of", action="append", default=[], metavar="SYSTEM=MINUTES", help="other minutes for one system")
+    parser.add_argument("--of", action="append", type=minutes_of, default=[], metavar="SYSTEM=MINUTES", help="other minutes for one system")
     parser.add_argument("--only", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS), help="these systems")
     parser.add_argument("--images", type=int, help="the first so many of each part: a trial whose numbers say nothing")
     given = parser.parse_args()
-    own = {name: float(minutes) for name, _, minutes in (item.partition("=") for item in given.of)}
-    if unknown := set(own) - set(SYSTEMS):
-        parser.error(f"--of {', '.join(sorted(unknown))}: the systems are {', '.join(SYSTEMS)}")
+    own = dict(given.of)
     source, place = data("detection/bccd_voc"), folder()
     if given.images:
         source = first_images(source, place / "bccd", given.images)
