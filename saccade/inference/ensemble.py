@@ -22,7 +22,7 @@ from saccade.errors import UsageError
 from saccade.inference.views import seen, views_named
 from saccade.metrics.calibration import scale
 from saccade.ops.fusion import weighted_box_fusion
-from saccade.targets import Boxes, Label, Labels
+from saccade.targets import Boxes, Keypoints, Label, Labels
 
 Combine = Literal["mean", "geometric", "vote"]
 COMBINE: tuple[Combine, ...] = get_args(Combine)
@@ -43,8 +43,9 @@ class Ensemble(nn.Module):
     """Members and views as one model.
 
     combine: mean of the probabilities; geometric, the mean of their logarithms (a product of experts), of classes alone; or vote, in which
-    every member and view has one voice for a class and the shares are the probabilities. Boxes are fused by `ops.fusion` whatever it says,
-    other answers by their own `merge`. weights: of the members, of classes and boxes alone; all alike where None.
+    every member and view has one voice for a class and the shares are the probabilities. Boxes are fused by `ops.fusion` whatever it says, the
+    points of one object are averaged, other answers put together by their own `merge`. weights: of the members, of classes, boxes and points alone;
+    all alike where None.
     Raises UsageError USE-VALUE or USE-OPTION for members, weights or a way that do not go together.
     """
 
@@ -105,6 +106,8 @@ class Ensemble(nn.Module):
             return Labels((mean >= 0.5).to(torch.int8), mean)
         if isinstance(parts[0], Boxes):
             return fused_boxes(parts, weights)
+        if isinstance(parts[0], Keypoints) and all(len(part) == 1 and part.scores is not None for part in parts):
+            return mean_pose(parts, weights)
         if self.weights is not None:
             raise UsageError("USE-OPTION", f"weights are for classes and boxes; the answers are {type(parts[0]).__name__}", where="--weights")
         return type(parts[0]).merge(parts, [Geometry.identity(meta.size)] * len(parts))
@@ -151,6 +154,24 @@ def fused_boxes(parts: Sequence[Boxes], weights: Sequence[float]) -> Boxes:
     rows = [[np.asarray(t.cpu(), np.float64) for t in (p.xyxy, cast(Tensor, p.scores), p.classes)] for p in parts]
     xyxy, scores, classes = weighted_box_fusion(*zip(*rows, strict=True), weights=weights)
     return Boxes(torch.from_numpy(xyxy).float(), torch.from_numpy(classes.astype(np.int64)), torch.from_numpy(scores).float())
+
+
+def mean_pose(parts: Sequence[Keypoints], weights: Sequence[float]) -> Keypoints:
+    """Several answers of one object as one: each point is the mean of where they put it, by their scores of it; scores, visibility and box likewise.
+
+    The class is that of the answer with the highest score. Raises ValueError where one has no scores.
+    """
+    if any(part.scores is None or part.boxes.scores is None for part in parts):
+        raise ValueError("every answer of an ensemble must carry its scores")
+    shares = torch.tensor(weights, dtype=torch.float64) / sum(weights)
+    scores = torch.stack([cast(Tensor, part.scores)[0].double() for part in parts]) * shares[:, None]  # (parts, K)
+    sure = scores.clamp_min(1e-9) / scores.clamp_min(1e-9).sum(0)
+    xy = (torch.stack([part.xy[0].double() for part in parts]) * sure[..., None]).sum(0)
+    seen = (torch.stack([(part.visible[0] == 2).double() for part in parts]) * sure).sum(0) >= 0.5
+    whole = torch.stack([cast(Tensor, part.boxes.scores)[0].double() for part in parts])
+    box = (torch.stack([part.boxes.xyxy[0].double() for part in parts]) * shares[:, None]).sum(0)
+    boxes = Boxes(box[None].float(), parts[int(whole.argmax())].boxes.classes, (whole * shares).sum()[None].float())
+    return Keypoints(xy[None].float(), torch.where(seen, 2, 1).to(torch.uint8)[None], boxes, scores.sum(0)[None].float(), parts[0].pairs)
 
 
 def join(bundles: Sequence[bundle.Bundle], *, combine: Combine = "mean", views: str = "none", weights: Sequence[float] | None = None) -> bundle.Bundle:

@@ -202,20 +202,15 @@ class Pose:
         return overall, rows
 
     def of_image(self, prediction: Keypoints, truth: Keypoints) -> dict[str, float]:
-        """{missed, error, pck, found, objects} of one image. missed: the mean distance as a share of the box, at most 1, and 1 for what was not answered."""
+        """{missed, pck, found, objects, and error where something was answered} of one image. missed: the mean distance as a share of the box, at most 1,
+        and 1 for what was not answered."""
         one = self._look(prediction, truth)
         labelled, near = ~np.isnan(one.apart), np.isfinite(one.apart)
         if not labelled.any():
             return {}
         share = np.minimum(1.0, one.apart / one.box[:, None])[labelled]
-        error = float(one.apart[near].mean()) if near.any() else float("nan")
-        return {
-            "missed": float(share.mean()),
-            "error": error,
-            "pck": float((share <= SHARES["pck"]).mean()),
-            "found": float(near.any(1).sum()),
-            "objects": float(len(near)),
-        }
+        told = {"missed": float(share.mean())} | ({"error": float(one.apart[near].mean())} if near.any() else {})
+        return told | {"pck": float((share <= SHARES["pck"]).mean()), "found": float(near.any(1).sum()), "objects": float(len(near))}
 
     def best_thresholds(self, precision: float | None = None) -> dict[str, float]:
         """Of each class the score with the best F1 at an OKS of 0.5, see `Detection.best_thresholds`."""

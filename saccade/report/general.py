@@ -13,7 +13,8 @@ WORDS = {  # metric -> its name in sentences; others are shown as they are
     "mean_iou": "mean IoU", "iou": "IoU", "dice": "Dice", "pixel_accuracy": "pixel accuracy", "boundary_iou": "boundary IoU", "map50": "mAP at IoU 0.5",
     "map": "mAP at IoU 0.5 to 0.95", "map75": "mAP at IoU 0.75",
     "mar": "mean average recall", "map50_95": "mAP at IoU 0.5 to 0.95", "mae": "mean absolute error", "rmse": "root mean squared error", "psnr": "PSNR (dB)",
-    "ssim": "SSIM", "pck": "PCK", "f1": "F1", "cf1": "F1 by class", "of1": "F1 over all", "accuracy": "accuracy",
+    "ssim": "SSIM", "pck": "PCK", "keypoint_map": "AP by OKS 0.5 to 0.95", "keypoint_map50": "AP at OKS 0.5",
+    "f1": "F1", "cf1": "F1 by class", "of1": "F1 over all", "accuracy": "accuracy",
 }  # fmt: skip
 
 

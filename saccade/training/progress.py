@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-LESS_IS_BETTER = {"val_loss", "train_loss", "ece", "mae", "rmse", "fid", "reconstruction_error"}
+LESS_IS_BETTER = {"val_loss", "train_loss", "ece", "mae", "rmse", "error", "fid", "reconstruction_error"}
 
 
 @dataclass

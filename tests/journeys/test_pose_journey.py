@@ -14,6 +14,7 @@ import torch
 from saccade import bundle, storage
 from saccade.data.open import open_dataset
 from saccade.errors import UsageError
+from saccade.jobs.compare import run_compare
 from saccade.jobs.convert import ConvertOptions, run_convert
 from saccade.jobs.evaluate import EvaluateOptions, run_evaluate
 from saccade.jobs.options import make_options
@@ -115,6 +116,10 @@ def test_a_detector_finds_the_objects_first(pose: Path, detector: Path, people: 
     by_detector = run_evaluate(pose, str(people), EvaluateOptions(split="all", detector=detector, threads=1))
     by_truth = run_evaluate(pose, str(people), EvaluateOptions(split="all", threads=1), out=tmp_path / "eval")
     assert len(by_detector.evaluation) == len(by_truth.evaluation) == 24
+    mirrored = run_evaluate(pose, str(people), EvaluateOptions(split="all", threads=1, views="flip"))
+    assert mirrored.metrics["error"]["value"] != by_truth.metrics["error"]["value"] and len(mirrored.evaluation) == 24
+    compared = run_compare(tmp_path / "eval", tmp_path / "eval")
+    assert compared.n == 24 and compared.metrics["error"].difference == 0.0
     assert by_truth.metrics["found"]["value"] == 1.0 and "person" in by_truth.text() and (tmp_path / "eval" / "joints.csv").is_file()
     with pytest.raises(UsageError, match="takes whole images"):
         run_predict(detector, pictures_of(people), PredictOptions(boxes="whole"), out=tmp_path / "other")

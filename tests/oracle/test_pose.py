@@ -313,7 +313,7 @@ def test_what_is_not_answered_is_wrong_but_not_far():
     metric.update(truth([[(1.0, 0.0), (10.0, 10.0)]], scores=[0.9]), goal)
     assert metric.points()["error"] == 0.5 and metric.points()["pck"] == 0.5 and metric.points()["found"] == 0.5
     told = metric.of_image(Keypoints.empty(2), goal)
-    assert told["missed"] == 1.0 and math.isnan(told["error"]) and told["found"] == 0.0
+    assert told == {"missed": 1.0, "pck": 0.0, "found": 0.0, "objects": 2.0}
     assert metric.of_image(truth([[(0.0, 0.0), (10.0, 10.0)], [(50.0, 50.0), (60.0, 60.0)]], scores=[0.9, 0.8]), goal)["missed"] == 0.0
 
 
@@ -333,3 +333,13 @@ def test_torso_and_head_by_their_usual_names():
     assert ends_of(("left_shoulder", "right_hip", "nose")) == ((0, 1), None)
     empty = Pose(SPACE).compute()
     assert {"pck_torso", "pck_head"} <= set(empty) and math.isnan(empty["pck"].value) and "pck_head" not in Pose(LabelSpace(("a",), keypoints=("b",))).compute()
+
+
+def test_views_of_one_object_are_averaged_by_their_scores():
+    from saccade.inference.ensemble import mean_pose
+
+    one, other = truth([[(10.0, 10.0), (20.0, 20.0)]], scores=[0.75]), truth([[(14.0, 10.0), (20.0, 24.0)]], [[2, 1]], scores=[0.25])
+    one.scores[0, 1], other.scores[0, 1] = 0.25, 0.75
+    found = mean_pose([one, other], [1.0, 1.0])
+    assert found.xy[0].tolist() == [[12.0, 10.0], [20.0, 23.0]] and found.visible.tolist() == [[2, 1]]
+    assert found.scores[0].tolist() == [1.0, 0.5] and found.boxes.scores.item() == 0.5
