@@ -118,6 +118,7 @@ class Inputs:
         simple = drawn.matrices.shape[1] == 2 and drawn.bends is None and drawn.windows is None and not policy.mosaic
         quick = ~(np.minimum(*scales(matrices)) < SHRINKS) if simple else np.zeros(len(samples), dtype=bool)
         indexed, colours, later = centred(matrices), drawn.colours.astype(np.float32), unfinished(drawn)
+        kept = (colours == np.eye(*colours.shape[1:], dtype=np.float32)).all((1, 2))  # numbers of sequences and vectors may lie outside of [0, 1]
         placed = []
         for i, sample in enumerate(samples):
             if policy.mosaic and u[i, 36] < policy.mosaic:
@@ -134,7 +135,7 @@ class Inputs:
             h, w = found.pixels.shape[:2]
             whole = out[i].shape[:2] == (h, w)
             goal = out[i] if whole else np.empty(found.pixels.shape, np.float32)
-            coloured(found.pixels, colours[i], preprocess.white(found.pixels), goal, last=not later[i])
+            coloured(found.pixels, colours[i], preprocess.white(found.pixels), goal, last=not later[i] and not kept[i])
             if not whole:
                 out[i, :h, :w] = goal
         return placed

@@ -11,6 +11,7 @@ import torch
 from saccade.core import LabelSpace, Record
 from saccade.data.augment import Policy
 from saccade.data.augment_mix import Mix
+from saccade.data.dataset import ImageDataset
 from saccade.data.loader import Loader
 from saccade.data.preprocess import Preprocess
 from saccade.errors import DataError, ResourceError, UsageError
@@ -78,6 +79,17 @@ def test_every_record_comes_once_an_epoch_and_the_order_changes():
     assert sorted(orders[0]) == sorted(orders[1]) == sorted(r.id for r in data.records)
     assert orders[0] != orders[1]
     assert [m.id for b in batches(data, shuffle=False)[1] for m in b.meta] == [r.id for r in data.records]
+
+
+@pytest.mark.parametrize("most", [7, 16, 39])
+def test_parts_of_an_epoch_go_through_all_records_before_one_comes_again(most):
+    loader = Loader(Arrays(), Preprocess(SIZE, 3), batch_size=8, shuffle=True, most=most, threads=0)
+    drawn = [meta.id for epoch in range(40) for batch in loader.epoch(epoch) for meta in batch.meta]
+    assert len(loader) == len(list(loader.epoch(3))) and len(drawn) == 40 * most
+    for first in range(0, len(drawn) - 40, 40):
+        assert len(set(drawn[first : first + 40])) == 40
+    with pytest.raises(UsageError, match="only epochs of shuffled"):
+        Loader(Arrays(), Preprocess(SIZE, 3), batch_size=8, most=most)
 
 
 def test_labels_travel_with_their_images_and_missing_ones_stay_missing():
@@ -152,3 +164,12 @@ def test_mixed_truths_are_the_shares_of_the_pixels(mix):
         for own, target in zip(before.targets["label"], after.targets["label"], strict=True):
             assert target.probabilities.sum() == pytest.approx(1)
             assert (target.probabilities > 0).sum() <= 2 and target.probabilities[own.index] > 0
+
+
+def test_numbers_outside_of_the_range_of_pictures_stay_as_they_are():
+    rows = np.random.default_rng(0).normal(0, 3, (6, 1, 1, 5)).astype(np.float32)
+    records = tuple(Record(f"r{i}", Path("rows"), i, {}) for i in range(6))
+    data = ImageDataset("rows", Path(), "vectors", "", records, {"label": LabelSpace(("a",))}, channels=5, arrays={"rows": list(rows)})
+    loader = Loader(data, Preprocess((1, 1), 5), batch_size=6, policy=Policy(), threads=0)
+    batch = next(iter(loader.epoch(0)))
+    np.testing.assert_array_equal(batch.inputs.numpy()[:, :, 0, 0], rows[:, 0, 0])
