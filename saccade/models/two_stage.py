@@ -105,7 +105,7 @@ def fast_rcnn(
 
     Published: 66.9 % mAP on PASCAL VOC 2007 (VGG-16), training 9 times and testing 213 times as fast as R-CNN. One pass of the network over the whole
     image, RoI max pooling of 7x7 from a map of stride 16, two dense layers, class and box outputs, one loss.
-    proposals: "selective_search" as in the paper, `search` its mode, the best `most`, each picture searched once; "sliding" are about 2,000 windows of
+    proposals: "selective_search" as in the paper, `search` its mode, the best `most`, each picture searched once; "sliding" are about 12,000 windows of
     several sizes and shapes all over the image, the same for each, which cost nothing.
     Deviations: defaults for two processor cores as for `faster_rcnn`.
     """

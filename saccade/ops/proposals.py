@@ -78,9 +78,10 @@ class Answerer(NamedTuple):
 
 
 def sliding_boxes(image: Tensor, step: float = 1 / 3) -> Tensor:
-    """(C, h, w) -> (k, 4): windows of several sizes and shapes all over an image, about 2,000 of them whatever its size: those that need no look at it.
+    """(C, h, w) -> (k, 4): windows of several sizes and shapes all over an image, about 12,000 of them whatever its size: those that need no look at it.
 
     Areas of 1/4, 1/8, ... 1/256 of the image, of the ratios 1/2, 1 and 2, in steps of a third (`step`) of their sides; clipped.
+    A step of 1/2 gives about 5,500, one of 1 about 1,400.
     """
     height, width = image.shape[-2:]
     found = []
