@@ -121,6 +121,12 @@ OWN: Mapping[str, Demo] = MappingProxyType(
     {
         "classify": Demo("1,797 handwritten digits of 8 x 8 pixels (scikit-learn's), ten classes", lambda out: write_digits(out / "digits"), "60s"),
         "represent": Demo("1,797 handwritten digits of 8 x 8 pixels (scikit-learn's), a code of each", lambda out: write_digits(out / "digits"), "60s"),
+        "generate": Demo(
+            "1,797 handwritten digits of 8 x 8 pixels (scikit-learn's), new ones like them",
+            lambda out: write_digits(out / "digits"),
+            "60s",
+            MappingProxyType({"model": "vae"}),
+        ),
         "localize": Demo("1,000 simulated boards with one shape or none", "world:shapes?n=1000&size=64&objects=0-1&difficulty=easy"),
         "sequence": Demo(f"{SEQUENCES} simulated gestures, the moment of every frame", lambda out: write_gestures(out / "gestures")),
         "sequence_label": Demo(f"{SEQUENCES} simulated gestures, which of three each is", lambda out: write_gestures(out / "gestures")),

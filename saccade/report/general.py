@@ -14,6 +14,9 @@ WORDS = {  # metric -> its name in sentences; others are shown as they are
     "map": "mAP at IoU 0.5 to 0.95", "map75": "mAP at IoU 0.75",
     "mar": "mean average recall", "map50_95": "mAP at IoU 0.5 to 0.95", "mae": "mean absolute error", "rmse": "root mean squared error", "psnr": "PSNR (dB)",
     "ssim": "SSIM", "pck": "PCK", "keypoint_map": "AP by OKS 0.5 to 0.95", "keypoint_map50": "AP at OKS 0.5",
+    "elbo": "ELBO (nats)", "kl": "KL divergence (nats)", "reconstruction": "log p(x | z) (nats)",
+    "log_likelihood": "log-likelihood by importance weights (nats)",
+    "fid": "FID", "kid": "KID", "modes_covered": "share of the classes covered", "modes_divergence": "divergence of the classes (nats)",
     "f1": "F1", "cf1": "F1 by class", "of1": "F1 over all", "accuracy": "accuracy",
 }  # fmt: skip
 

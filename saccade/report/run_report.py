@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from saccade import storage
-from saccade.report import answers, detection, general, maps, pose, representation, sections
+from saccade.report import answers, detection, general, generation, maps, pose, representation, sections
 from saccade.report.facts import Facts, read_facts
 from saccade.report.page import page
 from saccade.report.sections import Section
@@ -26,6 +26,7 @@ EXTRA: dict[str, tuple[Maker, ...]] = {
     "upscale": answers.PICTURES,
     "denoise": answers.PICTURES,
     "represent": representation.SECTIONS,
+    "generate": generation.SECTIONS,
 }
 """What a task's report has besides: between the numbers and the images."""
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from saccade import storage
-from saccade.core import EMPTY, Batch, Feeds, Stage, System
+from saccade.core import EMPTY, Batch, Feeds, Phase, Stage, System
 from saccade.errors import DivergedError, InterruptedRun, ResourceError, UsageError
 from saccade.training import checkpoint as checkpoints
 from saccade.training import control
@@ -174,21 +174,21 @@ class Loop:
             for group in optimiser.param_groups:
                 group["lr"] = group["initial_lr"] * factor * p.factor
             for _ in range(phase.repeat):
-                self.update(phase.name, optimiser, placed)
+                self.update(phase, optimiser, placed)
         if self.average:
             self.average.after_step(self.system)
             p.average_steps = self.average.steps
         p.step, p.stage_step, p.batch = p.step + 1, p.stage_step + 1, p.batch + len(batches)
         p.images += sum(len(batch) for batch in batches)
 
-    def update(self, phase: str, optimiser: torch.optim.Optimizer, batches: list[Batch]) -> None:
+    def update(self, phase: Phase, optimiser: torch.optim.Optimizer, batches: list[Batch]) -> None:
         """One step of one optimiser; left out when the loss or the gradient is not finite."""
         optimiser.zero_grad(set_to_none=True)
         buffers = [b for b in self.system.buffers() if b.is_floating_point()]
         before = [b.clone() for b in buffers]
         listening = self.progress.batch == 0 and self.progress.epoch % LISTEN_EVERY == 0
         with Recorder(self.system) if listening else nullcontext() as recorder:
-            sums = self.gradients(phase, batches)
+            sums = self.gradients(phase.name, batches)
         self.penalty.add_gradients()
         gradients = [q.grad for group in optimiser.param_groups for q in group["params"] if q.grad is not None]
         norm = float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0
@@ -197,14 +197,14 @@ class Loop:
             self.bad_step(batches, sums, norm)
             return
         if recorder is not None:
-            self.tell(phase, recorder.messages())
+            self.tell(phase.name, recorder.messages())
         self.progress.bad_steps = 0
         if self.settings.clip and norm > self.settings.clip:
             torch._foreach_mul_(gradients, self.settings.clip / norm)
         optimiser.step()
         self.penalty.shrink(optimiser)
         for name, value in sums.items():
-            self.progress.sums[name] = self.progress.sums.get(name, 0.0) + value
+            self.progress.sums[name] = self.progress.sums.get(name, 0.0) + value / phase.repeat
 
     def gradients(self, phase: str, batches: list[Batch]) -> dict[str, float]:
         """Forward and backward over the batches of a step; every term of the loss, times its images."""
