@@ -25,7 +25,7 @@ def outliers(
     data: CodedData,
     *,
     out: Annotated[Path, Parameter(help="a new folder: outliers.csv, outliers.png, metrics.json", metavar="DIR")] = Path("outliers"),
-    score: Annotated[Score, Parameter(help="what ranks them; all = the mean rank of every score that the model has", metavar=SCORES)] = "all",
+    score: Annotated[Score, Parameter(help="what ranks them; all = the largest rank by any score that the model has", metavar=SCORES)] = "all",
     normal: Annotated[str | None, Parameter(help="data known to be usual (default: most of DATA are)", metavar="DATA")] = None,
     inliers: Annotated[str | None, Parameter(help="classes that belong, a,b,c: gives the AUROC of telling all others from them", metavar="CLASSES")] = None,
     top: Annotated[int, Parameter(help="pictures on the sheet", metavar="N")] = 40,

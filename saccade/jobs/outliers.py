@@ -27,13 +27,14 @@ Array = np.ndarray[Any, Any]
 Score = Literal["all", "reconstruction", "density", "forest", "neighbours"]
 SCORES = ("reconstruction", "density", "forest", "neighbours")
 ROW, SIDE = 10, 80  # pictures of a row of the sheet, and their side in pixels
+TIE = 1e-3  # of the mean rank, which decides among equal largest ones
 FEWEST = 20  # usual codes without which nothing can be fitted
 
 
 class OutlierOptions(CodeOptions):
     """What a user may say of the search for outliers."""
 
-    score: Annotated[Score, Field(description="by reconstruction error, density or isolation forest of the codes, neighbours, or the mean rank of all")] = "all"
+    score: Annotated[Score, Field(description="by reconstruction error, density or forest of the codes, neighbours, or the largest rank by any")] = "all"
     normal: Annotated[str | None, Field(description="data known to be usual, that densities are fitted to; default: the data themselves")] = None
     inliers: Annotated[str | None, Field(description="the classes that belong, a,b,c: all others count as outliers, and the AUROC is given")] = None
     top: Annotated[int, Field(ge=1, le=10_000, description="pictures on the sheet")] = 40
@@ -65,7 +66,8 @@ def run_outliers(
     """Writes outliers.csv (the strangest first), outliers.png (the strangest, and below them the ten most usual) and, with `inliers`, metrics.json.
 
     The scores: reconstruction, the mean squared error of the model's answer; density, -log p of the code in nats by a mixture fitted to the usual codes;
-    forest, the isolation forest's; neighbours, the distance to the fifth nearest usual code. "all" is the mean of their ranks as shares.
+    forest, the isolation forest's; neighbours, the distance to the fifth nearest usual code. "all" is the largest of their ranks as shares:
+    strange by any of them.
     Raises UsageError RUN-EXISTS, USE-VALUE for a score that the model does not have and unknown classes; DataError, ModelError.
     """
     chosen = options or OutlierOptions()
@@ -105,7 +107,8 @@ def scored(embedded: Embedded, usual: Embedded, chosen: OutlierOptions) -> dict[
         found[name] = _one(name, embedded, usual, chosen)
     if chosen.score != "all":
         return found
-    return {"all": np.mean([rankdata(score) / len(score) for score in found.values()], axis=0), **found}
+    ranks = np.stack([rankdata(score) / len(score) for score in found.values()])
+    return {"all": ranks.max(0) + TIE * ranks.mean(0), **found}
 
 
 def _one(name: str, embedded: Embedded, usual: Embedded, chosen: OutlierOptions) -> Array:
