@@ -52,6 +52,30 @@ class Column:
         return bytes(self.clip.tobytes())
 
 
+@dataclass(frozen=True)
+class NumberColumn:
+    """Frames of numbers that stay in a file as a column; stands where the array of a picture does. `load` gives (T, 1, D)."""
+
+    frames: Any
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(self.frames.paths)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        steps, width = self.frames.shape
+        return steps, 1, width
+
+    def load(self) -> np.ndarray:
+        """Raises DataError as the frames do."""
+        return np.asarray(self.frames.load()[:, None])
+
+    def tobytes(self) -> bytes:
+        """What the content is known by."""
+        return bytes(self.frames.tobytes())
+
+
 def has_sequences(dataset: ImageDataset) -> bool:
     """Whether the records are sequences."""
     held = list(dataset.arrays.values())
@@ -85,7 +109,7 @@ def columns(dataset: ImageDataset, limit: int | None = None) -> ImageDataset:
 
 def _column(sequence: Any, side: int) -> Any:
     if len(sequence.shape) == 2:
-        return sequence[:, None]
+        return NumberColumn(sequence) if isinstance(sequence, Stored) else sequence[:, None]
     if isinstance(sequence, Stored):
         return Column(sequence, side)
     return sequence

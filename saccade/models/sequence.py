@@ -14,7 +14,7 @@ from pydantic import Field
 
 from saccade.core import Backbone, Batch, Chain, Estimated, Feeds, Head, Inputs, LabelSpace, Model, Phase, Run, Stage, decay_groups
 from saccade.models.arguments import Share, Width, Widths
-from saccade.nn.backbones.frames import Activation, FrameImages, Frames, Gates, Reading, Stacked
+from saccade.nn.backbones.frames import Activation, Convolved, FrameImages, Frames, Gates, Reading, Stacked
 from saccade.nn.heads.chain import ChainTagger, Decoding, tag_matrix
 from saccade.nn.heads.classify import Classify
 from saccade.nn.heads.generative import GenerativeTagger
@@ -177,6 +177,26 @@ def bilstm(
     level = encoder.levels[-1]
     if crf:
         return _model(encoder, answer, ChainTagger(level, len(space), dropout=dropout) if answer == "tags" else ChainVote(level, len(space), dropout=dropout))
+    return _model(encoder, answer, _tagger(encoder, space, answer, dropout))
+
+
+def convolution(
+    inputs: Inputs,
+    space: LabelSpace,
+    *,
+    answer: Answer = "tags",
+    channels: Widths = (64, 64, 64, 64),
+    kernel: Literal[3, 5, 7, 9] = 3,
+    dropout: Share = 0.0,
+    widths: Widths = (32, 64, 128),
+) -> Model:
+    """A convolutional network along time: Lea et al., "Temporal convolutional networks for action segmentation and detection", CVPR 2017.
+
+    channels: of residual blocks, each dilated twice as far as the one before; labels of sequences are of the mean over the frames. The network for sound, whose
+    frames are bands of a spectrogram. Deviations: see `nn.backbones.frames.Convolved`.
+    """
+    base = _frames(inputs, widths)
+    encoder = Chain(base, Convolved(base.levels, channels, kernel=kernel, dropout=dropout))
     return _model(encoder, answer, _tagger(encoder, space, answer, dropout))
 
 

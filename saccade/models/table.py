@@ -92,6 +92,7 @@ MODELS: dict[str, dict[str, Builder]] = {
         "ldcnf": sequence.ldcnf,
         "hmm": partial(sequence.hmm, answer="tags"),
         "bilstm": partial(sequence.bilstm, answer="tags"),
+        "convolution": partial(sequence.convolution, answer="tags"),
     },
     "sequence_label": {
         "hcrf": sequence.hcrf,
@@ -100,6 +101,7 @@ MODELS: dict[str, dict[str, Builder]] = {
         "cnf": partial(sequence.cnf, answer="label"),
         "hmm": partial(sequence.hmm, answer="label"),
         "bilstm": partial(sequence.bilstm, answer="label"),
+        "convolution": partial(sequence.convolution, answer="label"),
     },
     "multilabel": {
         "small": multi_label.shared,

@@ -25,6 +25,7 @@ WHY = "sequences: small networks, no random changes of frames"
 RECIPES: Mapping[str, Recipe] = {
     "": Recipe(WHY, "none", rate=2e-2, weight_decay=0.01, batch=16, clip=5.0),
     "bilstm": Recipe(WHY, "none", rate=5e-3, weight_decay=0.01, batch=16, clip=1.0),
+    "convolution": Recipe(WHY, "none", rate=3e-3, weight_decay=0.01, batch=16, clip=1.0),
 }
 
 

@@ -40,6 +40,7 @@ from saccade.data.formats import (
     pairs_write,
     sequences,
     sequences_write,
+    sounds,
     table,
     table_write,
     vectors,
@@ -116,6 +117,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "sequences": Format(
             sequences.detect, sequences.load, "sequences as JSON lines (id, frames, tags)", save=sequences_write.save, holds=sequences_write.HOLDS
         ),
+        "sounds": Format(sounds.detect, sounds.load, "one folder of .wav files a class, perhaps inside train, val and test"),
         "graphs": Format(
             graphs.detect, graphs.load, "scene graphs, regions or captions as JSON lines (image, objects)", save=graphs_write.save, holds=graphs_write.HOLDS
         ),

@@ -1,4 +1,4 @@
-"""Frames of a sequence in a file of their own: NumPy (.npy), MATLAB (.mat up to version 7), comma-separated numbers (.csv), or a folder of pictures."""
+"""Frames of a sequence in a file of their own: NumPy (.npy), MATLAB (.mat up to version 7), numbers with commas (.csv), sound (.wav), a folder of pictures."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from saccade.data.formats.sounds import sound_frames
 from saccade.data.formats.source import Source, natural
 from saccade.data.formats.stored import Clip
 from saccade.errors import DataError
 
 VARIABLE = "frames"  # of a MATLAB file that has several
-NUMBERS = (".npy", ".mat", ".csv")
+NUMBERS = (".npy", ".mat", ".csv", ".wav")
 
 
 def frames_at(source: Source, near: str, path: str) -> np.ndarray | Clip:
@@ -40,7 +41,7 @@ def frames_at(source: Source, near: str, path: str) -> np.ndarray | Clip:
 
 def numbers_of(content: bytes, path: str) -> np.ndarray:
     """(T, D) float64, a row a frame, of the content of a file of numbers, told by its suffix. Raises DataError ANN-SEQ."""
-    return _as_rows({".npy": npy, ".mat": mat, ".csv": csv}[posixpath.splitext(path)[1].lower()](content), path)
+    return _as_rows({".npy": npy, ".mat": mat, ".csv": csv, ".wav": sound_frames}[posixpath.splitext(path)[1].lower()](content), path)
 
 
 def narrow(wide: np.ndarray) -> np.ndarray:

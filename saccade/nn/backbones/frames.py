@@ -11,9 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from saccade.core import Backbone, Features, Inputs, Level, Neck
+from saccade.nn.backbones.convnets import AxesBlock
 from saccade.nn.backbones.small import Small
 from saccade.nn.blocks import Norm
 from saccade.nn.recurrent import Kind, Recurrent
+from saccade.ops.padding import valid_extent
 from saccade.ops.pooling import global_average
 
 Activation = Literal["tanh", "sigmoid", "relu"]
@@ -111,6 +113,28 @@ class Gates(Neck):
             x = ACTIVATIONS[self.activation](layer(self.dropout(x)))
         valid = valid_steps(x.shape[2], features.sizes)[:, None]
         return Features([*features.maps[:-1], torch.where(valid, x, 0.0)], features.sizes)
+
+
+class Convolved(Neck):
+    """Residual blocks of two convolutions over the frames, each seeing twice as far as the one before: (N, C, T) -> (N, widths[-1], T).
+
+    Lea, Flynn, Vidal, Reiter, Hager, "Temporal convolutional networks for action segmentation and detection", CVPR 2017 (dilated form). Deviations:
+    batch norm and residual connections of He et al. 2016. kernel: odd; a frame sees (kernel - 1) (2^(blocks + 1) - 2) frames around it.
+    """
+
+    def __init__(self, levels: Sequence[Level], widths: Sequence[int], *, kernel: int = 3, dropout: float = 0.0, norm: Norm = "batch") -> None:
+        super().__init__()
+        both = itertools.pairwise([levels[-1].channels, *widths])
+        blocks = [AxesBlock(1, a, b, kernel=kernel, stride=1, dilation=2**place, norm=norm) for place, (a, b) in enumerate(both)]
+        self.blocks, self.dropout = nn.ModuleList(blocks), nn.Dropout(dropout)
+        self.levels = (*levels[:-1], Level(widths[-1], 1))
+
+    def forward(self, features: Features) -> Features:
+        x = features.maps[-1]
+        extent = valid_extent(x, features.sizes)
+        for block in self.blocks:
+            x = block(self.dropout(x), extent)[0]
+        return Features([*features.maps[:-1], x], features.sizes)
 
 
 class Reading(Neck):
