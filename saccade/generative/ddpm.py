@@ -94,7 +94,7 @@ class Ddpm(Generative):
 
     def outputs(self, inputs: Tensor, sizes: Tensor) -> Any:
         told = inputs.new_zeros(len(inputs), self.classes) if self.classes else None
-        return self.network(inputs.new_zeros(len(inputs), *self.noise_shape), torch.zeros(len(inputs)), self.vector(told))
+        return self.network(inputs.new_zeros(len(inputs), *self.noise_shape), inputs.new_zeros(len(inputs)), self.vector(told))
 
     def predictor(self, told: Tensor | None, guidance: float = 1.0) -> Network:
         """The network as samplers take it, guided where that is asked for: then it works twice."""
