@@ -28,6 +28,7 @@ from saccade.training.refining import MOST as PARTS
 from saccade.training.refining import refine, tunable
 from saccade.training.run_folder import RunFolder
 
+REFINE_SECONDS = 30.0  # that the search for a dense CRF's settings takes, about
 CALIBRATION_IMAGES = 20  # fewer say nothing of a temperature
 
 
@@ -79,7 +80,9 @@ def refined(model: System, plan: Plan, prepared: Prepared, run: RunFolder, engin
         run.alert("REFINE-OFF", "there are no validation images to set it by")
         return
     write_csv(run.path / "refine.csv", [dict(trial) for trial in found.trials])
-    run.event("refined", images=found.images, trials=len(found.trials), settings=dict(found.settings), before=dict(found.before), after=dict(found.after))
+    told = {"settings": dict(found.settings), "before": dict(found.before), "after": dict(found.after)}
+    run.update(refined={"images": found.images, "trials": len(found.trials), **told})
+    run.event("refined", images=found.images, trials=len(found.trials), **told)
     if not found.used:
         run.alert("REFINE-OFF", f"none of {len(found.trials)} settings was better on parts of {found.images} validation windows")
 

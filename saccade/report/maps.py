@@ -1,4 +1,4 @@
-"""What reports of segmentation have besides: which class is taken for which, and the objects that maps fall into."""
+"""What reports of segmentation have besides: which class is taken for which, the objects that maps fall into, and the random field behind the network."""
 
 from __future__ import annotations
 
@@ -48,8 +48,23 @@ def objects(f: Facts) -> Section | None:
     return "objects", "Objects", table(f"On the {f.evaluated} images", heads, cells, words=[0]) + paragraph(text, "soft")
 
 
+def refined(f: Facts) -> Section | None:
+    """What the random field behind the network was set to, and what that changed on parts of validation windows."""
+    found = f.run.get("refined")
+    if not found:
+        return None
+    settings = ", ".join(f"{name} {value:.3g}" for name, value in found["settings"].items())
+    used = found["settings"]["appearance"] or found["settings"]["smoothness"]
+    names = {"mean_iou": "mean IoU", "boundary_iou": "boundary IoU"}
+    cells = [[names[key], f"{found['before'][key]:.4f}", f"{found['after'][key]:.4f}"] for key in names]
+    title = f"On parts of {found['images']} validation windows, by which {found['trials']} settings were compared"
+    told = f"It is set to {settings}; all that was tried is in refine.csv." if used else "No setting was better than none: it stays off."
+    text = f"{told} The numbers of this report are with it."
+    return "refined", "The random field behind the network", table(title, ["", "without", "with it"], cells, words=[0]) + paragraph(text, "soft")
+
+
 def _short(text: str) -> str:
     return "–" if text in ("", "nan") else f"{float(text):.3f}"
 
 
-SECTIONS = (confusion, objects)
+SECTIONS = (confusion, objects, refined)

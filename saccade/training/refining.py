@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saccade.core import Batch, LabelSpace, Model
+from saccade.core import Batch, LabelSpace, Model, System
 from saccade.metrics.segmentation import boundary
 from saccade.nn.refine import STARTS, DenseCRF, tune, with_settings
 from saccade.targets.segmentation_map import IGNORED
@@ -44,9 +44,9 @@ class Part(NamedTuple):
     truth: np.ndarray
 
 
-def tunable(model: Model) -> DenseCRF | None:
+def tunable(model: System) -> DenseCRF | None:
     """The refiner of the model that is set after training, if it has one."""
-    found = getattr(model.heads[HEAD], "refine", None) if HEAD in model.heads else None
+    found = getattr(model.heads[HEAD], "refine", None) if isinstance(model, Model) and HEAD in model.heads else None
     return found if isinstance(found, DenseCRF) and not found.learnt else None
 
 

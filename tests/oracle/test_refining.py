@@ -147,6 +147,8 @@ def test_from_training_to_prediction(tmp_path):
     off = [each for each in told if each["event"] == "alert" and each["code"] == "REFINE-OFF"]
     stored = bundle.read(run.model).model.heads["map"].refine.settings()
     assert stored == pytest.approx(event["settings"]) and bool(off) == (stored["appearance"] == stored["smoothness"] == 0)
+    page = run.report.read_text()
+    assert "The random field behind the network" in page and ("it stays off" in page) == bool(off)
     assert api.evaluate(run.path, data).metrics["mean_iou"]["n"] == 20
     found = api.predict(run.path, data / "images", out=tmp_path / "out", threads=1)
     assert found.failed == 0 and len([json.loads(line) for line in found.path.read_text().splitlines()]) == 20
