@@ -2,7 +2,8 @@
 
 Command     saccade train ../shared/data/classification/mnist_idx --task generate --model ddpm --budget 30m (vae, dcgan likewise)
 Data        the 60,000 MNIST training digits; 10,000 of them, drawn at random in proportion, are kept aside. The judge is a LeNet-5 trained on the
-            digits that the models learn from, the same for all three (the hash of its weights says so); 2,000 samples of each are compared with the digits kept aside
+            digits that the models learn from, the same for all three (the hash of its weights says so); 2,000 samples of each are compared with the
+            10,000 digits kept aside
 Expected    FID of ddpm below that of dcgan and of vae; dcgan covers all ten digits (each at least a tenth as often as among the pictures)
 Measured    nothing yet but that it runs: 2 epochs of 60 digits of 8x8
 """
