@@ -206,7 +206,7 @@ def write_png(path: Path, picture: Array) -> None:
 
 def wrong(model: Generative, metric: Samples) -> Iterator[Alert]:
     """What an experienced person would say of these samples."""
-    values = metric.points() if metric.judged else {}
+    values = metric.points(("variety", "modes_covered")) if metric.judged else {}
     if values.get("variety", 1.0) < ALIKE:
         yield Alert("GEN-COLLAPSE", f"{metric.drawn.shape[0]} samples vary {values['variety']:.2f} times as much as the pictures do")
     elif metric.own and values.get("modes_covered", 1.0) < 1.0:
@@ -254,4 +254,4 @@ class Watch:
             if alert.code not in self.told:
                 self.told.add(alert.code)
                 self.tell(*alert)
-        return self.metric.points()
+        return self.metric.points(("fid",))

@@ -12,7 +12,8 @@ from saccade.core import Inputs, LabelSpace, System
 from saccade.errors import UsageError, nearest
 from saccade.jobs.options import network_settings
 from saccade.models.summary import Summary, summarise
-from saccade.models.table import MODELS, build, input_size
+from saccade.models.table import MODELS, build
+from saccade.tasks import find_task
 
 PHOTOGRAPH = (480, 640)
 
@@ -57,7 +58,7 @@ def _is_name(model: str | Path) -> bool:
 
 def _by_name(name: str, options: SummaryOptions) -> tuple[System, Inputs]:
     task = next(task for task, models in MODELS.items() if name in models)
-    channels, size = _shape(options.input) if options.input else (3, input_size(name, PHOTOGRAPH))
+    channels, size = _shape(options.input) if options.input else (3, find_task(task).size(name, PHOTOGRAPH))
     inputs = Inputs(channels, size, (0.5,) * channels, (0.25,) * channels)
     space = LabelSpace(tuple(str(i) for i in range(options.classes)))
     return build(task, name, inputs, space, network_settings(options.set)), inputs

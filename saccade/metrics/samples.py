@@ -113,10 +113,10 @@ class Samples:
         """What is said of one picture."""
         return dict(prediction.facts)
 
-    def points(self) -> dict[str, float]:
-        """The values without their intervals."""
+    def points(self, keys: Sequence[str] | None = None) -> dict[str, float]:
+        """The values without their intervals; of those that need samples these, where they are named."""
         means = {key: value.value for key, value in image_means(self._rows, self._groups, (), 0, self.seed).items()}
-        return means | {key: how(*self._of_both()) for key, how in self._measures().items()}
+        return means | {key: how(*self._of_both()) for key, how in self._measures().items() if keys is None or key in keys}
 
     def compute(self) -> dict[str, Value]:
         """{key: Value}: means of what is said of pictures, then fid, kid, precision, recall, variety, modes_covered and modes_divergence with a judge of these
@@ -146,14 +146,14 @@ class Samples:
         return self.looked("pictures"), self.looked("samples")
 
     def _measures(self) -> Mapping[str, Callable[[tuple[Array, Array], tuple[Array, Array]], float]]:
-        """Functions of (features, classes) of pictures and of samples."""
+        """Functions of (features, classes) of pictures and of samples; those that compare every row with every other take as many pictures as samples."""
         if not self.judged or self.judge is None:
             return {}
         found: dict[str, Any] = {
             "fid": lambda real, drawn: fid(real[0], drawn[0]),
-            "kid": lambda real, drawn: kid(real[0], drawn[0]),
-            "precision": lambda real, drawn: overlap(real[0], drawn[0], NEIGHBOURS).precision,
-            "recall": lambda real, drawn: overlap(real[0], drawn[0], NEIGHBOURS).recall,
+            "kid": lambda real, drawn: kid(real[0][: len(drawn[0])], drawn[0]),
+            "precision": lambda real, drawn: overlap(real[0][: len(drawn[0])], drawn[0], NEIGHBOURS).precision,
+            "recall": lambda real, drawn: overlap(real[0][: len(drawn[0])], drawn[0], NEIGHBOURS).recall,
             "variety": lambda real, drawn: variety(real[0], drawn[0]),
         }
         if self.own:
