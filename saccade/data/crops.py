@@ -13,6 +13,7 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -79,6 +80,21 @@ class Crop(NamedTuple):
     window: Window
 
 
+@dataclass(frozen=True)
+class StoredCrop:
+    """The truth of one object in the pixels of its crop, made when it is asked for."""
+
+    whole: Keypoints
+    crop: Crop
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return ()
+
+    def load(self) -> Keypoints:
+        return self.whole.select([self.crop.row]).warp(self.crop.window.geometry)
+
+
 class CroppedDataset(Parts):
     """The objects of a data set's images as a data set: record `path@k` is the crop of object k, whose key points are its truth.
 
@@ -105,8 +121,8 @@ class CroppedDataset(Parts):
         record, ratio = self.dataset.records[place], self.size_of_input[0] / self.size_of_input[1]
         for row in rows:
             window = self.crops.window(self.boxes[place].xyxy[row].tolist(), self.dataset.size(place), ratio)
-            targets = {HEAD: None if truth is None else truth.select([row]).warp(window.geometry)}
             self.crop.append(Crop(place, row, window))
+            targets = {HEAD: None if truth is None else StoredCrop(truth, self.crop[-1])}
             self.records.append(replace(record, id=f"{record.id}@{row}", targets=targets, size=window.size))
 
     @property
@@ -141,7 +157,7 @@ class CroppedDataset(Parts):
 
     def truth(self, i: int) -> dict[str, Any]:
         """The object's key points in the pixels of its crop."""
-        return dict(self.records[i].targets)
+        return {head: target.load() if isinstance(target, StoredCrop) else target for head, target in self.records[i].targets.items()}
 
     def subset(self, indices: Sequence[int]) -> Self:
         """Some of the crops. What is kept of whole images is shared."""

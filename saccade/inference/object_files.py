@@ -66,7 +66,8 @@ def _annotation(found: Mapping[str, Any], number: int, image: int, ids: Mapping[
 
 
 def write_yolo(journal: Path, rows: Sequence[Row], items: Sequence[Input], space: LabelSpace) -> Path:
-    """labels/<name>.txt for each answered image, a line `class x y w h score` an object, shares of the image; and classes.txt.
+    """labels/<name>.txt for each answered image, a line `class x y w h score` an object, shares of the image; and classes.txt. Of key points
+    `class x y w h`, then `x y flag` of each (0 0 0 where it was not seen, else the flag 2), then the score.
 
     A second image of the same name gets its place in front. Raises ResourceError RUN-DISK.
     """
@@ -79,7 +80,9 @@ def write_yolo(journal: Path, rows: Sequence[Row], items: Sequence[Input], space
         lines = []
         for found in row.get("objects", []):
             x1, y1, x2, y2 = found["box"]
-            numbers = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
+            numbers = [(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height]
+            for point in (found["points"].get(name) for name in space.keypoints) if "points" in found else ():
+                numbers += [0.0, 0.0, 0.0] if point is None else [point[0] / width, point[1] / height, 2.0]
             score = "" if found["score"] is None else f" {found['score']}"
             lines.append(f"{ids[found['class']]} " + " ".join(f"{v:.{DIGITS}f}" for v in numbers) + score + "\n")
         stem = _plain(item.path.stem)

@@ -59,8 +59,8 @@ class Part(NamedTuple):
 class Predictor:
     """A model file made ready to answer: on its device, in its precision, with its own pre- and post-processing.
 
-    thresholds: below which the answer is "unknown"; None takes those of the model file. boxes: of a model of single objects, which objects an input
-    of a (h, w) has, None where nothing is said of it.
+    thresholds: below which the answer is "unknown"; None takes those of the model file. The attribute `boxes` says, for a model of single objects, which
+    objects an input of a (h, w) has, None where nothing is said of it; it is set by who knows.
     Raises ModelError MODEL-ARGS for a card that names unknown processing; UsageError; ResourceError DEVICE.
     """
 

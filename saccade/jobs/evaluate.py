@@ -29,7 +29,7 @@ from saccade.jobs.boxes import BOXES, DETECTOR, record_boxes, refuse_boxes
 from saccade.jobs.options import check_tile
 from saccade.jobs.prepare import open_for, with_task
 from saccade.jobs.tiling import MODEL_TILE, MODEL_TILE_OVERLAP, retiled
-from saccade.targets.renamed import renamed
+from saccade.targets.renamed import renamed, reordered
 from saccade.tasks import TASKS, find_task
 from saccade.training.engine import Engine, set_threads
 
@@ -96,14 +96,22 @@ class EvaluateResult:
     def text(self) -> str:
         """The numbers for people, at most 20 classes."""
         by = f", each by {self.tiling}" if self.tiling else ""
-        lines = [f"{len(self.evaluation)} {self.samples} ({self.reason}){by}", f"{'metric':<16}{'value':>9}   95 % interval"]
-        lines += [f"{key:<16}{v.value:>9.4f}   {v.low:.4f} to {v.high:.4f}" for key, v in self.evaluation.values.items()]
-        rows = self.evaluation.per_class()
-        if rows:
-            columns = [key for key in rows[0] if key != "class" and not key.endswith(("_low", "_high"))][:COLUMNS]
-            lines += ["", f"{'class':<32}" + "".join(f"{key[:10]:>11}" for key in columns)]
-            lines += [f"{str(row['class'])[:31]:<32}" + "".join(f"{_shown(row[key]):>11}" for key in columns) for row in rows[:20]]
-        return "\n".join(lines + ([f"... and {len(rows) - 20} more in per_class.csv"] if len(rows) > 20 else []))
+        wide = max([16, *(len(key) + 1 for key in self.evaluation.values)])
+        lines = [f"{len(self.evaluation)} {self.samples} ({self.reason}){by}", f"{'metric':<{wide}}{'value':>9}   95 % interval"]
+        lines += [f"{key:<{wide}}{v.value:>9.4f}   {v.low:.4f} to {v.high:.4f}" for key, v in self.evaluation.values.items()]
+        metric = self.evaluation.metric if hasattr(self.evaluation, "metric") else None
+        points = metric.per_joint() if hasattr(metric, "per_joint") else []
+        return "\n".join(lines + _table(self.evaluation.per_class(), "class", "per_class.csv") + _table(points, "point", "joints.csv"))
+
+
+def _table(rows: list[dict[str, Any]], name: str, file: str) -> list[str]:
+    """The first rows of a table for people, without the intervals."""
+    if not rows:
+        return []
+    columns = [key for key in rows[0] if key != name and not key.endswith(("_low", "_high"))][:COLUMNS]
+    lines = ["", f"{name:<32}" + "".join(f"{key[:10]:>11}" for key in columns)]
+    lines += [f"{str(row[name])[:31]:<32}" + "".join(f"{_shown(row[key]):>11}" for key in columns) for row in rows[:20]]
+    return lines + ([f"... and {len(rows) - 20} more in {file}"] if len(rows) > 20 else [])
 
 
 def _shown(value: Any) -> str:
@@ -181,7 +189,21 @@ def fitted(dataset: ImageDataset, found: Bundle, where: str) -> ImageDataset:
     unknown = [name for name in own.names if name not in space.names]
     if unknown:
         raise DataError("CLS-MODEL", f"{', '.join(unknown[:5])}; the model knows {', '.join(space.names[:20])}", where=where)
+    if own.keypoints != space.keypoints:
+        dataset = _with_points(dataset, head, own, space, where)
     return dataset if own.names == space.names else _as_named(dataset, head, own, space)
+
+
+def _with_points(dataset: ImageDataset, head: str, own: LabelSpace, space: LabelSpace, where: str) -> ImageDataset:
+    """The data set with its key points in the model's order; those that it does not have are not labelled. Raises DataError CLS-MODEL for others."""
+    unknown = [name for name in own.keypoints if name not in space.keypoints]
+    if unknown:
+        got = f"key points {', '.join(unknown[:5])}; the model knows {', '.join(space.keypoints[:20])}"
+        raise DataError("CLS-MODEL", got, where=where)
+    places = [own.keypoints.index(name) if name in own.keypoints else -1 for name in space.keypoints]
+    moved = [replace(r, targets={k: reordered(t, places, space.pairs) if k == head else t for k, t in r.targets.items()}) for r in dataset.records]
+    named = replace(space, names=own.names, background=own.background, colours=own.colours)
+    return dataset.with_records(moved, spaces={**dataset.spaces, head: named})
 
 
 def _as_named(dataset: ImageDataset, head: str, own: LabelSpace, space: LabelSpace) -> ImageDataset:

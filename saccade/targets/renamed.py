@@ -1,4 +1,4 @@
-"""Truths whose classes get other numbers: a data set's own ids become those that a model has for the same names."""
+"""Truths whose classes, or key points, get other numbers: a data set's own become those that a model has for the same names."""
 
 from __future__ import annotations
 
@@ -60,6 +60,36 @@ def renamed(target: Any, table: Sequence[int], classes: int) -> Any:
     if isinstance(getattr(target, "boxes", None), Boxes):
         target = replace(target, boxes=replace(target.boxes, classes=_mapped(target.boxes.classes, table)))
     return target
+
+
+@dataclass(frozen=True)
+class StoredReordered:
+    """Stored key points that are brought into another order once they are read."""
+
+    whole: Stored
+    places: tuple[int, ...]
+    pairs: tuple[tuple[int, int], ...]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return self.whole.paths
+
+    def load(self) -> Any:
+        return reordered(self.whole.load(), self.places, self.pairs)
+
+
+def reordered(target: Any, places: Sequence[int], pairs: tuple[tuple[int, int], ...]) -> Any:
+    """Key points in another order: point k is the one at places[k], and not labelled where that is -1. pairs: those of the new order."""
+    if target is None:
+        return None
+    if isinstance(target, Stored):
+        return StoredReordered(target, tuple(places), pairs)
+    there = torch.tensor([place >= 0 for place in places])
+    at = torch.tensor(places, dtype=torch.int64).clamp_min(0)
+    xy = torch.where(there[:, None], target.xy[:, at], 0.0).to(target.xy.dtype)
+    visible = torch.where(there, target.visible[:, at], 0).to(torch.uint8)
+    scores = None if target.scores is None else torch.where(there, target.scores[:, at], 0.0)
+    return replace(target, xy=xy, visible=visible, scores=scores, pairs=pairs)
 
 
 def _mapped(classes: Tensor, table: Sequence[int]) -> Tensor:

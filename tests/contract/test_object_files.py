@@ -120,3 +120,24 @@ def test_a_form_of_objects_is_refused_for_other_answers() -> None:
     with pytest.raises(UsageError, match="form of objects"):
         refuse_meaningless(PredictOptions(as_="yolo"), "label")
     refuse_meaningless(PredictOptions(as_="yolo"), "boxes")
+    with pytest.raises(UsageError, match="of key points"):
+        refuse_meaningless(PredictOptions(as_="deeplabcut"), "boxes")
+    refuse_meaningless(PredictOptions(as_="deeplabcut"), "keypoints")
+
+
+def test_key_points_in_yolos_and_deeplabcuts_form(tmp_path: Path, pictures: list[Input]) -> None:
+    space = LabelSpace(("mouse",), keypoints=("nose", "tail"))
+    box = Boxes(torch.tensor([[0.0, 0.0, 32.0, 24.0], [32.0, 24.0, 64.0, 48.0]]), torch.tensor([0, 0]), torch.tensor([0.5, 0.25]))
+    scores = torch.tensor([[0.75, 0.0], [0.5, 0.25]])
+    two = Keypoints(torch.tensor([[[16.0, 12.0], [0.0, 0.0]], [[0.0, 0.0], [-1.5, 48.0]]]), torch.tensor([[2, 0], [1, 2]], dtype=torch.uint8), box, scores)
+    one = two.select([0])
+    rows = rows_of(pictures[:2], [two, one], space)
+    folder = OBJECT_FILES["yolo"](tmp_path / "predictions.jsonl", rows, pictures[:2], space)
+    lines = [line.split() for line in (folder / "a.txt").read_text().splitlines()]
+    assert [float(v) for v in lines[0]] == [0, 0.25, 0.25, 0.5, 0.5, 0.25, 0.25, 2, 0, 0, 0, 0.5]
+    assert [float(v) for v in lines[1][5:8]] == [0, 0, 2] and len(lines[1]) == 12  # the corner of the image is a place
+    table = OBJECT_FILES["deeplabcut"](tmp_path / "predictions.jsonl", rows, pictures[:2], space).read_text().splitlines()
+    assert table[1] == "individuals," + ",".join(["animal1"] * 6 + ["animal2"] * 6) and table[2].startswith("bodyparts,nose,nose,nose,tail")
+    assert table[4].endswith("images/a.png,16.0,12.0,0.75,,,,0.0,0.0,0.5,-1.5,48.0,0.25") and table[5].endswith("images/b.png,16.0,12.0,0.75" + "," * 9)
+    table = OBJECT_FILES["deeplabcut"](tmp_path / "alone.jsonl", rows[1:], pictures[1:2], space).read_text().splitlines()
+    assert [line.split(",")[0] for line in table[:3]] == ["scorer", "bodyparts", "coords"] and len(table) == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 
 from saccade import bundle, storage
 from saccade.data.open import open_dataset
-from saccade.errors import UsageError
+from saccade.errors import DataError, UsageError
 from saccade.jobs.compare import run_compare
 from saccade.jobs.convert import ConvertOptions, run_convert
 from saccade.jobs.evaluate import EvaluateOptions, run_evaluate
@@ -62,6 +63,26 @@ def test_a_run_cuts_objects_out_and_tells_of_every_point(pose: Path) -> None:
     for words in ("Key points", "left elbow", "How many points are right at which distance", "Images: picture, truth, answer"):
         assert words in page
     assert (pose / "plots" / "joint_errors.svg").is_file() and (pose / "plots" / "pck_box.csv").is_file()
+
+
+def test_points_of_data_are_matched_with_the_models_by_name(pose: Path, people: Path, tmp_path: Path) -> None:
+    document = next(path for path in sorted(people.rglob("*.json")))
+    held = json.loads(document.read_text())
+    for category in held["categories"]:
+        category["keypoints"] = category.get("keypoints", [])[::-1]
+        category["skeleton"] = []
+    for entry in held["annotations"]:
+        flat = np.array(entry["keypoints"]).reshape(-1, 3)
+        entry["keypoints"] = flat[::-1].ravel().tolist()
+    folder = tmp_path / "turned"
+    shutil.copytree(people, folder)
+    (folder / document.relative_to(people)).write_text(json.dumps(held))
+    plain, turned = (run_evaluate(pose, str(path), EvaluateOptions(split="all", threads=1)).metrics for path in (people, folder))
+    assert turned["error"] == plain["error"] and turned["keypoint_map"] == plain["keypoint_map"]
+    held["categories"][0]["keypoints"][0] = "antler"
+    (folder / document.relative_to(people)).write_text(json.dumps(held))
+    with pytest.raises(DataError, match="antler"):
+        run_evaluate(pose, str(folder), EvaluateOptions(split="all", threads=1))
 
 
 def pictures_of(people: Path) -> Path:
@@ -120,7 +141,12 @@ def test_a_detector_finds_the_objects_first(pose: Path, detector: Path, people: 
     assert mirrored.metrics["error"]["value"] != by_truth.metrics["error"]["value"] and len(mirrored.evaluation) == 24
     compared = run_compare(tmp_path / "eval", tmp_path / "eval")
     assert compared.n == 24 and compared.metrics["error"].difference == 0.0
-    assert by_truth.metrics["found"]["value"] == 1.0 and "person" in by_truth.text() and (tmp_path / "eval" / "joints.csv").is_file()
+    assert (
+        by_truth.metrics["found"]["value"] == 1.0
+        and "person" in by_truth.text()
+        and "left elbow" in by_truth.text()
+        and (tmp_path / "eval" / "joints.csv").is_file()
+    )
     with pytest.raises(UsageError, match="takes whole images"):
         run_predict(detector, pictures_of(people), PredictOptions(boxes="whole"), out=tmp_path / "other")
 

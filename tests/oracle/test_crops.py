@@ -87,7 +87,7 @@ def test_records_are_objects_whose_truths_lie_where_they_did(dataset):
 def test_answers_are_put_together_by_image(dataset):
     """The truths of the crops, given as answers, are the truths of the images; those without objects are answered with nothing."""
     cropped = CroppedDataset(dataset, Crops(), (64, 64))
-    answers = [(record.id, scored(record.targets["keypoints"], 0.5)) for record in cropped.records]
+    answers = [(record.id, scored(cropped.truth(i)["keypoints"], 0.5)) for i, record in enumerate(cropped.records)]
     whole = dict(whole_answers(reversed(answers), cropped))
     assert sorted(whole) == [0, 1, 2, 3] and len(whole[1]) == len(whole[3]) == 0 and whole[1].xy.shape == (0, 2, 2)
     assert torch.allclose(whole[0].xy.double().sort(0).values, TRUTHS[0].xy.sort(0).values)

@@ -343,3 +343,12 @@ def test_views_of_one_object_are_averaged_by_their_scores():
     found = mean_pose([one, other], [1.0, 1.0])
     assert found.xy[0].tolist() == [[12.0, 10.0], [20.0, 23.0]] and found.visible.tolist() == [[2, 1]]
     assert found.scores[0].tolist() == [1.0, 0.5] and found.boxes.scores.item() == 0.5
+
+
+def test_key_points_of_another_order_are_matched_by_name():
+    from saccade.targets.renamed import reordered
+
+    own = truth([[(1.0, 2.0), (3.0, 4.0), (5.0, 6.0)]], [[2, 1, 2]])
+    found = reordered(own, [2, -1, 0, 1], ((0, 3),))
+    assert found.xy[0].tolist() == [[5, 6], [0, 0], [1, 2], [3, 4]] and found.visible.tolist() == [[2, 0, 2, 1]] and found.pairs == ((0, 3),)
+    assert reordered(None, [0], ()) is None
