@@ -14,7 +14,7 @@ from saccade.core import Backbone, Estimated, Features, Feeds, Inputs, Level, Ru
 from saccade.errors import UsageError
 from saccade.generative.autoencoder import Autoencoder
 from saccade.nn.heads.reconstruct import Reconstruct
-from saccade.ops.principal import Moments
+from saccade.ops.principal import Moments, upright
 
 Array = np.ndarray[Any, Any]
 
@@ -139,5 +139,22 @@ class Gathered:
         if self.moments is not None:
             found = self.moments if rows is None else self.moments.add(rows)
             return (found.mean, *found.axes(self.codes))
-        pca = PCA(self.codes).fit(rows) if self.many is None else self.many.partial_fit(rows)  # type: ignore[arg-type]
+        assert rows is not None
+        if self.many is None and len(rows) < width and width > WIDEST:
+            return wide_axes(rows, self.codes)
+        pca = PCA(self.codes).fit(rows) if self.many is None else self.many.partial_fit(rows)
         return pca.mean_, pca.explained_variance_, pca.components_
+
+
+def wide_axes(rows: Array, codes: int) -> tuple[Array, Array, Array]:
+    """mean (d,), variances (codes,), axes (codes, d) of fewer rows than values: by the eigenvectors of the (n, n) products of the rows with one another."""
+    from scipy.linalg import eigh
+
+    centred = rows.astype(np.float64)
+    mean = centred.mean(0)
+    centred -= mean
+    n = len(centred)
+    values, columns = eigh(centred @ centred.T, subset_by_index=[n - codes, n - 1])
+    axes = columns[:, ::-1].T @ centred
+    lengths = np.linalg.norm(axes, axis=1, keepdims=True)
+    return mean, np.clip(values[::-1], 0, None) / (n - 1), upright(axes / np.where(lengths > 0, lengths, 1.0))

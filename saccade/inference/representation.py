@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import torch
 from saccade import storage
 from saccade.classic.density import DENSITIES
 from saccade.classic.flat_map import FlatMap, flat_map
+from saccade.classic.pca import WIDEST
 from saccade.core import LabelSpace
 from saccade.data.loader import Loader
 from saccade.errors import DataError, UsageError
@@ -32,7 +34,7 @@ FITTED = 4000  # codes that densities are fitted to and measured on, at most
 FEWEST = 20  # codes without which no density is fitted
 SAMPLES, ROW, SIDE = 40, 10, 56  # pictures from a density; in a row; pixels of a side
 ACROSS = 8  # originals in a row of the sheet of reconstructions
-FLOOR_INPUTS = 20_000  # that the principal components of a floor are taken of, at most
+FLOOR_INPUTS, FLOOR_WIDE, FLOOR_VALUES = 20_000, 2_000, 100_000_000  # that a floor is fitted to, at most: inputs, those of many values, and values
 KEY = "reconstruction_error"
 
 
@@ -133,11 +135,14 @@ def codes_of(model: Autoencoder, loader: Loader) -> tuple[Array, list[str]]:
 def floors(dataset: Any, train: Sequence[int], test: Sequence[int], *, space: LabelSpace, evaluation: Represented, budget_s: float = 20.0) -> dict[str, Any]:
     """{"mean input", "PCA with K codes": {reconstruction_error, difference (the model's less its own, image by image), trained_on, seconds}}.
 
-    Fitted to at most 20,000 training inputs, fewer where reading them takes more than half of the time. No PCA beside a model that is one.
+    Fitted to at most 20,000 training inputs (2,000 of more than 4,096 values), fewer where reading them takes more than half of the time.
+    No PCA beside a model that is one.
     """
     began, codes = time.monotonic(), evaluation.model.codes
     rows: list[Array] = []
-    chosen = [train[i] for i in np.linspace(0, len(train) - 1, min(FLOOR_INPUTS, len(train))).astype(int)]
+    width = math.prod(evaluation.loader.preprocess.size) * evaluation.loader.preprocess.channels
+    most = min(len(train), FLOOR_INPUTS if width <= WIDEST else FLOOR_WIDE, FLOOR_VALUES // width)
+    chosen = [train[i] for i in np.linspace(0, len(train) - 1, most).astype(int)]
     shuffled = np.random.default_rng(0).permutation(chosen).tolist()
     for batch in _like(evaluation.loader, dataset.subset(shuffled)).epoch(0):
         rows.append(batch.inputs.flatten(1).numpy())

@@ -185,6 +185,12 @@ def test_axes_of_many_wide_rows_come_in_parts(monkeypatch):
         np.testing.assert_allclose(mean, rows[:, :width].mean(0), atol=1e-5)
         np.testing.assert_allclose(variances, peers.explained_variance_, rtol=0.01)
         assert math.degrees(linalg.subspace_angles(axes.T, peers.components_.T).max()) < 1
+    wide = Gathered(3)
+    wide.add(rows[:25].astype(np.float32))  # fewer rows than values: by their products with one another
+    mean, variances, axes = wide.finish()
+    peers = PCA(3).fit(rows[:25].astype(np.float32).astype(np.float64))
+    np.testing.assert_allclose(variances, peers.explained_variance_, rtol=1e-6)
+    np.testing.assert_allclose(np.abs(axes), np.abs(peers.components_), atol=1e-6)
     few = Gathered(5)
     few.add(rows[:3].astype(np.float32))
     with pytest.raises(UsageError, match="5 codes of 3 inputs"):

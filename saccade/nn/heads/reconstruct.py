@@ -19,6 +19,7 @@ from saccade.nn.necks.codes import cells_of
 from saccade.targets.image_target import ImageTarget
 
 Likeness = Literal["squared", "logistic"]
+FIRST = 0.1  # deviation of a fresh decoder's answer, in those of the input
 
 
 class Reconstructed(NamedTuple):
@@ -29,7 +30,7 @@ class Reconstructed(NamedTuple):
 
 
 class DenseDecoder(nn.Module):
-    """(N, codes) -> (N, C, H, W) by dense layers, the mirror image of a multilayer perceptron with these `hidden` units."""
+    """(N, codes) -> (N, C, H, W) by dense layers, the mirror image of a multilayer perceptron with these `hidden` units; it begins near the mean input."""
 
     def __init__(self, inputs: Inputs, codes: int, *, hidden: Sequence[int] = (1000, 500, 250), activation: Activation = "relu") -> None:
         super().__init__()
@@ -40,7 +41,7 @@ class DenseDecoder(nn.Module):
         for place, layer in enumerate(self.layers):
             assert isinstance(layer, nn.Linear)
             last = place == len(hidden)
-            nn.init.normal_(layer.weight, 0.0, math.sqrt((1 if last or activation in SATURATING else 2) / layer.in_features))
+            nn.init.normal_(layer.weight, 0.0, math.sqrt((FIRST**2 if last else 1 if activation in SATURATING else 2) / layer.in_features))
             nn.init.zeros_(layer.bias)
 
     def forward(self, codes: Tensor) -> Tensor:
