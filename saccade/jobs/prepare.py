@@ -17,7 +17,7 @@ from saccade.data.split import Split, make_split, read_split
 from saccade.errors import DataError
 from saccade.jobs.defaults import test_images, validation_share
 from saccade.jobs.options import TrainOptions
-from saccade.tasks import Task, find_task, task_of
+from saccade.tasks import TASKS, Task, find_task, task_of
 from saccade.training.run_folder import RunFolder
 
 
@@ -58,10 +58,17 @@ class Opened(NamedTuple):
 
 def opened(options: TrainOptions) -> Opened:
     """Opens the data; the task is what the labels are for unless it is named. Raises UsageError USE-OPTION, DataError of every kind."""
-    named = find_task(options.task) if options.task is not None else None
-    found = open_for(named, options.data, format=options.format, group=options.group, label=options.label, follow=options.follow)
+    found = open_for(named_task(options), options.data, format=options.format, group=options.group, label=options.label, follow=options.follow)
     task = chosen_task(options, found)
     return Opened(task, with_task(found, task))
+
+
+def named_task(options: TrainOptions) -> Task[Any] | None:
+    """The task that is named, by itself or by a model that no other task has and that needs no labels. Raises UsageError USE-OPTION."""
+    if options.task is not None:
+        return find_task(options.task)
+    owners = [task for task in TASKS.values() if options.model is not None and options.model in task.models]
+    return owners[0] if len(owners) == 1 and not owners[0].needs_labels else None
 
 
 def open_for(task: Task[Any] | None, data: str | Path, *, format: str | None, **options: Any) -> ImageDataset:
@@ -77,7 +84,7 @@ def open_for(task: Task[Any] | None, data: str | Path, *, format: str | None, **
 def open_checked(options: TrainOptions, run: RunFolder, before: Opened | None = None) -> tuple[Task[Any], ImageDataset, CheckReport]:
     """Reads every file of the data, which are opened unless that was done before, and lets only a usable set through. Raises DataError."""
     task, found = before or opened(options)
-    run.event("opened", name=found.name, format=found.format, reason=found.reason, images=len(found), task=task.name, named=options.task is not None)
+    run.event("opened", name=found.name, format=found.format, reason=found.reason, images=len(found), task=task.name, named=named_task(options) is not None)
     report = check(found, max_pixels=options.max_pixels, progress=lambda done, total: run.event("step", phase="check", n=done, total=total))
     report.write_csv(run.path / "data_problems.csv")
     run.event("check", images=len(report.dataset), classes=len(task.space_of(report.dataset.spaces)), problems=problem_counts(report))
@@ -87,7 +94,7 @@ def open_checked(options: TrainOptions, run: RunFolder, before: Opened | None = 
 
 def chosen_task(options: TrainOptions, dataset: ImageDataset) -> Task[Any]:
     """The task that is named, else what the data's labels are for. Raises UsageError USE-OPTION, DataError DATA-TASK."""
-    return find_task(options.task) if options.task is not None else task_of(heads(dataset), has_sequences(dataset), where=str(dataset.root))
+    return named_task(options) or task_of(heads(dataset), has_sequences(dataset), where=str(dataset.root))
 
 
 def with_task(dataset: ImageDataset, task: Task[Any]) -> ImageDataset:
