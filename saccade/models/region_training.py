@@ -31,6 +31,8 @@ NORM = 20.0
 """What the features' mean norm is brought to, so that one cost and one penalty fit all networks (R-CNN's published code)."""
 NEGATIVE, NEAR = 0.3, 0.6
 """A region of a smaller IoU with every object of a class is no example of it; boxes are learnt from regions of at least the second."""
+MOST_NEAR = 4000
+"""Regions of a class, about, that boxes are learnt from: of more, every second, fourth ... one."""
 TOLD_EVERY_S = 0.5
 
 
@@ -160,7 +162,7 @@ class Trainer:
     def _features(self, path: Path) -> Kept:
         model, head = self.model, self.model.head
         counts, overlaps, own = list[int](), list[np.ndarray](), list[np.ndarray]()
-        near: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in range(head.classes)]
+        near = [Thinned(MOST_NEAR) for _ in range(head.classes)]
         norms, done = [0.0, 0.0, 0.0], 0
         with path.open("wb") as stream:
             for regions in self.images(0):
@@ -179,11 +181,10 @@ class Trainer:
         every = np.concatenate(overlaps) if overlaps else np.zeros((0, head.classes), np.float16)
         table = np.memmap(path, np.float16, "r", shape=(len(every), head.trunk.width)) if len(every) else np.zeros((0, head.trunk.width), np.float16)
         ends = np.cumsum(counts).tolist()
-        pairs = [(np.concatenate([a for a, _ in rows]), np.concatenate([b for _, b in rows])) if rows else None for rows in near]
         is_object = np.concatenate(own) if own else np.zeros(0, bool)
-        return Kept(table, ends, every, is_object, pairs, norms[1] / max(1, norms[0]), norms[2] / max(1, norms[0]))
+        return Kept(table, ends, every, is_object, near, norms[1] / max(1, norms[0]), norms[2] / max(1, norms[0]))
 
-    def _near(self, region: Region, features: Tensor, shared: Tensor, near: list[list[tuple[np.ndarray, np.ndarray]]]) -> None:
+    def _near(self, region: Region, features: Tensor, shared: Tensor, near: list[Thinned]) -> None:
         """Features of proposals close to an object, and the way to it (appendix C)."""
         head, truth = self.model.head, truth_of(region.truth, self.model.head.classes, self.device)
         proposals = len(region.boxes) - region.objects
@@ -193,7 +194,7 @@ class Trainer:
             if len(rows):
                 nearest = pairwise(region.boxes[rows], objects).argmax(1)
                 way = head.coder.encode(region.boxes[rows], objects[nearest])
-                near[k].append((features[rows].half().cpu().numpy(), way.cpu().numpy()))
+                near[k].add(features[rows].half().cpu().numpy(), way.cpu().numpy())
 
     def _machine(self, kept: Kept, k: int) -> None:
         head = self.model.head
@@ -215,11 +216,36 @@ class Trainer:
         head.set_machine(k, found.weight.astype(np.float32), found.bias, slope, offset)
 
     def _boxes(self, kept: Kept, k: int) -> None:
-        head, pairs = self.model.head, kept.near[k]
-        if pairs is None:  # no proposal near an object: boxes stay where they are
+        head, near = self.model.head, kept.near[k]
+        if not near.count:  # no proposal near an object: boxes stay where they are
             return
-        found = ridge(pairs[0].astype(np.float64) * float(head.feature_factor), pairs[1], self.lesson.penalty)
+        features, ways = near.columns()
+        found = ridge(features.astype(np.float64) * float(head.feature_factor), ways, self.lesson.penalty)
         head.set_box(k, found.weight.astype(np.float32), found.bias.astype(np.float32))
+
+
+class Thinned:
+    """Pairs of rows, at most twice `most` of them: every first one, and from when they become too many every second, fourth ... one."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.every, self.seen, self.count = most, 1, 0, 0
+        self.parts: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def add(self, first: np.ndarray, second: np.ndarray) -> None:
+        """(n, d) and (n, t)."""
+        start = -self.seen % self.every
+        self.seen += len(first)
+        self.parts.append((first[start :: self.every], second[start :: self.every]))
+        self.count += len(self.parts[-1][0])
+        if self.count > 2 * self.most:
+            both = self.columns()
+            self.parts, self.every = [(both[0][::2], both[1][::2])], 2 * self.every
+            self.count = len(self.parts[0][0])
+
+    def columns(self) -> tuple[np.ndarray, np.ndarray]:
+        """All that is left. Raises ValueError where nothing was added."""
+        first, second = zip(*self.parts, strict=True)
+        return np.concatenate(first), np.concatenate(second)
 
 
 class Kept(NamedTuple):
@@ -230,12 +256,6 @@ class Kept(NamedTuple):
     ends: list[int]
     overlaps: np.ndarray
     is_object: np.ndarray
-    near: list[tuple[np.ndarray, np.ndarray] | None]
+    near: list[Thinned]
     norm: float
     pooled_norm: float
-
-
-def spent_on_proposals(model: RegionModel) -> dict[str, float]:
-    """Pictures that were searched and the seconds that it took; empty where proposals need no search."""
-    seconds = getattr(model.propose, "seconds", None)
-    return {} if seconds is None else {"pictures": model.propose.pictures, "seconds": round(seconds, 2)}  # type: ignore[attr-defined]

@@ -21,6 +21,7 @@ from saccade.jobs.options import make_options
 from saccade.jobs.start import begin_with
 from saccade.jobs.train import run_train
 from saccade.models.proposals import Searched
+from saccade.models.region_training import Thinned
 from saccade.models.regions import PYRAMID, rcnn, sliding_window, spp
 from saccade.models.table import build
 from saccade.nn.heads.anchored import AnchorGrid
@@ -273,6 +274,15 @@ def test_what_is_learnt_lies_in_the_tensors(name, phases, pictures, tmp_path):
     with torch.no_grad():
         mine, theirs = (m.predict(given.inputs[:2], given.sizes[:2], given.meta[:2])["boxes"] for m in (model, again))
     assert all(torch.equal(a.xyxy, b.xyxy) and torch.equal(a.scores, b.scores) for a, b in zip(mine, theirs, strict=True))
+
+
+def test_of_many_rows_every_second_fourth_eighth_stays():
+    held, rows = Thinned(5), np.arange(37.0)[:, None]
+    for part in (rows[:3], rows[3:3], rows[3:14], rows[14:30], rows[30:]):
+        held.add(part, -part)
+        assert held.count == len(held.columns()[0]) <= 10
+    first, second = held.columns()
+    assert first.ravel().tolist() == [0, 4, 8, 12, 16, 20, 24, 28, 32, 36] and (first == -second).all()
 
 
 def test_features_that_are_chance_are_refused(pictures, tmp_path):
