@@ -119,7 +119,7 @@ class Ddpm(Generative):
 
     def cleaned(self, noise: Tensor, told: Tensor | None, limit: float | None, *, steps: int | None = None, guidance: float = 1.0, eta: float = 0.0) -> Tensor:
         predict, steps = self.predictor(told, guidance), steps or self.steps or 1
-        generator = torch.Generator().manual_seed(int(noise.flatten()[0].view(torch.int32)) & 0x7FFFFFFF) if eta else None
+        generator = [torch.Generator().manual_seed(bits) for bits in _bits(noise)] if eta else None
         if eta == 1.0 and steps == self.schedule.steps:
             return ancestral(self.schedule, predict, noise, generator, limit=limit)
         return implicit(self.schedule, predict, noise, steps=steps, eta=eta, generator=generator, limit=limit)
@@ -130,6 +130,12 @@ class Ddpm(Generative):
     @torch.no_grad()
     def encode(self, pictures: Tensor, told: Tensor | None = None) -> Tensor:
         return inverted(self.schedule, self.predictor(told), self.clean(pictures), steps=self.steps or 1)
+
+
+def _bits(noise: Tensor) -> list[int]:
+    """(N,) seeds that follow from the rows of noise, so that a picture does not depend on those drawn beside it."""
+    first = noise.detach().float().cpu().flatten(1)[:, 0].contiguous()
+    return [value & 0x7FFFFFFF for value in first.view(torch.int32).tolist()]
 
 
 class MapAutoencoder(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 ScheduleName = Literal["linear", "cosine"]
 Prediction = Literal["epsilon", "v"]
 Network = Callable[[Tensor, Tensor], Tensor]  # (x_t (N, ...), t (N,) from 0) -> what it predicts
+Chance = torch.Generator | Sequence[torch.Generator] | None  # of all rows, or one a row; none is torch's own
 
 
 def betas_of(name: ScheduleName, steps: int) -> Tensor:
@@ -91,7 +92,14 @@ class Schedule(nn.Module):
         return [round(i * (self.steps - 1) / (steps - 1)) for i in reversed(range(steps))]
 
 
-def ancestral(schedule: Schedule, network: Network, x: Tensor, generator: torch.Generator | None = None, *, limit: float | None = None) -> Tensor:
+def fresh(x: Tensor, generator: Chance) -> Tensor:
+    """Normal numbers like x (N, ...)."""
+    if generator is None or isinstance(generator, torch.Generator):
+        return torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+    return torch.stack([torch.randn(row.shape, generator=own, dtype=x.dtype) for row, own in zip(x, generator, strict=True)]).to(x.device)
+
+
+def ancestral(schedule: Schedule, network: Network, x: Tensor, generator: Chance = None, *, limit: float | None = None) -> Tensor:
     """Ho et al. 2020, algorithm 2: all T steps back from noise x (N, ...), each with the variance of the posterior.
 
     limit: the clean picture is kept within +-limit.
@@ -101,16 +109,13 @@ def ancestral(schedule: Schedule, network: Network, x: Tensor, generator: torch.
         clean, _ = schedule.parts(x, t, network(x, t))
         mean, variance = schedule.posterior(clean if limit is None else clean.clamp(-limit, limit), x, t)
         if step:
-            noise = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
-            x = mean + variance.sqrt().view(-1, *(1,) * (x.ndim - 1)) * noise
+            x = mean + variance.sqrt().view(-1, *(1,) * (x.ndim - 1)) * fresh(x, generator)
         else:
             x = mean
     return x
 
 
-def implicit(
-    schedule: Schedule, network: Network, x: Tensor, *, steps: int, eta: float = 0.0, generator: torch.Generator | None = None, limit: float | None = None
-) -> Tensor:
+def implicit(schedule: Schedule, network: Network, x: Tensor, *, steps: int, eta: float = 0.0, generator: Chance = None, limit: float | None = None) -> Tensor:
     """DDIM (Song, Meng and Ermon 2021, eq. 12): `steps` steps back from noise x (N, ...); eta 0 adds no noise, so that x alone decides; 1 is as ancestral.
 
     limit: the clean picture is kept within +-limit, and the noise follows from it. Raises ValueError for steps outside 1 to T.
@@ -127,7 +132,7 @@ def implicit(
         sigma = eta * math.sqrt((1 - later) / (1 - kept) * (1 - kept / later))
         x = math.sqrt(later) * clean + math.sqrt(max(0.0, 1 - later - sigma**2)) * noise
         if sigma and after >= 0:
-            x = x + sigma * torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+            x = x + sigma * fresh(x, generator)
     return x
 
 

@@ -72,7 +72,8 @@ class Judge:
         try:
             for start in range(0, len(pictures), TOGETHER):
                 part = self.inputs_of(pictures[start : start + TOGETHER].cpu())
-                logits = self._model.outputs(part, torch.tensor([self.inputs.size] * len(part)))["label"].logits
+                with torch.autocast("cpu", enabled=False):
+                    logits = self._model.outputs(part, torch.tensor([self.inputs.size] * len(part)))["label"].logits
                 classes.append(logits.argmax(1))
         finally:
             hook.remove()

@@ -101,8 +101,9 @@ def with_task(dataset: ImageDataset, task: Task[Any]) -> ImageDataset:
     """The data set with the truths that a task learns from alone; of a task that needs none, without any. Raises DataError DATA-TASK."""
     if task.degrade is not None:
         return dataset.with_records([replace(record, targets={}) for record in dataset.records], spaces={}, names=class_names(dataset))
-    if task.unlabelled:  # classes are welcome, and not needed
-        return dataset.with_heads([task.head] if task.head in heads(dataset) else [])
+    if task.unlabelled:  # two classes or more are welcome, and not needed
+        filled = [name for name, n in dataset.class_counts().items() if n] if task.head in heads(dataset) else []
+        return dataset.with_heads([task.head] if len(filled) > 1 else [])
     return with_head(dataset if task.adapt is None else task.adapt(dataset), task.head)
 
 

@@ -252,6 +252,8 @@ def test_a_sample_depends_on_its_seed_and_number_alone(build, arguments, size):
     many = model.sample(5, seed=3)
     assert many.shape == (5, 1, *size) and bool((many >= 0).all()) and bool((many <= 1).all())
     torch.testing.assert_close(model.sample(2, seed=3, first=2, labels=[2, 0] if model.classes else None), many[2:4], atol=2e-5, rtol=1e-4)
+    if model.steps is not None:  # fresh noise in every step follows from the row's own too
+        torch.testing.assert_close(model.sample(1, seed=3, first=1, labels=[1] if model.classes else None, eta=0.7), model.sample(3, seed=3, eta=0.7)[1:2])
     assert not torch.equal(model.noise(2, seed=3), model.noise(2, seed=4))
     given = batch(4, size)
     with torch.no_grad():
