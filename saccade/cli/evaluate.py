@@ -17,6 +17,8 @@ EXAMPLES = (
     "saccade evaluate model.saccade photos/ --gate 'accuracy>=0.9' --json",
 )
 
+MAIN = ("--out", "--split", "--gate", "--threshold", "--format", "--label", "--group", "--with", "--views", "--tile", "--boxes", "--detector", "--device")
+
 
 def evaluate(
     model: Annotated[Path, Parameter(help="a model.saccade, or a run's folder")],

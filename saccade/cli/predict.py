@@ -16,10 +16,11 @@ Form = Literal["jsonl", "csv", "coco", "yolo", "crops", "deeplabcut", "segments"
 FORMS = "jsonl|csv|coco|yolo|crops|deeplabcut|segments"
 EXAMPLES = (
     "saccade predict runs/digits/model.saccade new/ --out answers.jsonl",
-    "saccade predict model.saccade 'new/*.jpg' --as csv --out answers.csv",
-    "saccade predict model.saccade a.jpg b.jpg --threshold 0.9 --overlay",
+    "saccade predict model.saccade 'new/*.jpg' --as csv --threshold 0.9 --overlay --out answers.csv",
     "saccade predict gestures.saccade walks.jsonl --as segments --out answers/",
 )
+
+MAIN = ("--out", "--as", "--threshold", "--top", "--overlay", "--resume", "--on-error", "--with", "--views", "--tile", "--boxes", "--detector", "--device")
 
 
 def predict(
