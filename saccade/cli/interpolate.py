@@ -10,7 +10,11 @@ from cyclopts import Parameter
 from saccade.cli.options import Device, DrawnLabel, DrawSteps, GenerativeModel, Guidance, NewFolder, Threads
 from saccade.cli.output import Output
 
-EXAMPLES = ("saccade interpolate model.saccade a.png b.png --out strip", "saccade interpolate model.saccade 3 8 --pictures 15")
+EXAMPLES = (
+    "saccade interpolate model.saccade a.png b.png --out strip",
+    "saccade interpolate model.saccade 3 8 --pictures 15",
+    "saccade interpolate model.saccade 3 8 --label cat --guidance 2",
+)
 
 
 def interpolate(

@@ -10,7 +10,11 @@ from cyclopts import Parameter
 from saccade.cli.options import Device, DrawnLabel, DrawSteps, GenerativeModel, Guidance, NewFolder, NoiseSeed, Threads
 from saccade.cli.output import Output
 
-EXAMPLES = ("saccade sample runs/digits/model.saccade -n 100 --out samples", "saccade sample model.saccade --label 7 --guidance 2 --seed 3")
+EXAMPLES = (
+    "saccade sample runs/digits/model.saccade -n 100 --out samples",
+    "saccade sample model.saccade --label 7 --guidance 2 --seed 3",
+    "saccade sample model.saccade --steps 250 --eta 1 --batch 16",
+)
 
 
 def sample(

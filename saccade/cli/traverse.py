@@ -10,7 +10,11 @@ from cyclopts import Parameter
 from saccade.cli.options import Device, DrawnLabel, GenerativeModel, NewFolder, Threads
 from saccade.cli.output import Output
 
-EXAMPLES = ("saccade traverse model.saccade --out sliders", "saccade traverse model.saccade seven.png --codes 3 --codes 11")
+EXAMPLES = (
+    "saccade traverse model.saccade --out sliders",
+    "saccade traverse model.saccade seven.png --codes 3 --codes 11",
+    "saccade traverse model.saccade 5 --top 20 --pictures 15",
+)
 
 
 def traverse(
