@@ -3,7 +3,8 @@
 Command     saccade train FACES --task represent --model pca; saccade outliers RUN MIXED --normal FACES --inliers Faces_easy; the same with X-rays
 Data        caltech7: three of four Faces_easy to learn from, the rest and all other classes to tell apart; cxr_nih: No_findings and Pneumonia, likewise
 Expected    AUROC of the reconstruction error: faces at least 0.9; X-rays 0.5 to 0.85, which is reported as it is: an illness changes a picture little
-Measured    not yet on the whole
+Measured    PCA alone (22 s): faces 0.951 by reconstruction, 0.927 by density, 0.929 by forest, 0.933 by neighbours, 0.965 by the largest rank of
+            any; X-rays 0.595, 0.596, 0.602, 0.628 and 0.610, hardly above chance. The autoencoder: not yet
 """
 
 from pathlib import Path
