@@ -3,7 +3,7 @@
 Command     saccade map RUN digits/; saccade map RUN mnist_idx
 Data        scikit-learn's 1,797 digits by PCA with 40 codes; mnist_idx by PCA with 30 codes, all 60,000 of them
 Expected    trustworthiness (12 neighbours) 0.98 to 1 on the digits; reading, coding, mapping and drawing of 60,000 together at most 180 s on two idle cores
-Measured    digits: not yet with 40 codes (0.9922 by an autoencoder with 10 codes after 8 epochs); 60,000 codes: not yet
+Measured    digits 0.9917; placing 183 of them anew on the map leaves 0.9862; 60,000 codes: not yet
 """
 
 import time

@@ -59,7 +59,7 @@ class MapResult:
 
     def text(self) -> str:
         """Two lines for people."""
-        lines = [f"{len(self.points):,} points by {self.by}" + (f", {self.new:,} of them new" if self.new else "")]
+        lines = [f"{len(self.points):,} points: {self.by}" + (f", {self.new:,} of them new" if self.new else "")]
         if self.kept:
             lines.append(", ".join(f"{name} {value:.4f}" for name, value in self.kept.items() if isinstance(value, float)) + " (1 is best)")
         return "\n".join(lines)
