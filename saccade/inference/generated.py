@@ -28,7 +28,7 @@ from saccade.ops.sheets import picture_of, sheet
 
 Array = np.ndarray[Any, Any]
 MOST, FEWEST = 2000, 64  # samples that an evaluation judges
-WEIGHTED = 200  # pictures whose likelihood is estimated by importance weights
+WEIGHTED = 200  # pictures, to the end of their batch, whose likelihood is estimated by importance weights
 SHOWN, ROW, SIDE, STRIPS, STEPS, SLIDERS = 100, 10, 56, 6, 10, 8
 ALIKE, MATCHED = 0.1, 0.25  # variety below which samples are one; share of copies that is told
 EARLY = 5  # epochs before which nothing is called a collapse
@@ -91,7 +91,7 @@ def evaluate_samples(
 
 
 def _rows(model: Generative, loader: Loader, metric: Samples, head: str, progress: Callable[[int, int], None] | None) -> tuple[list[dict[str, Any]], list[int]]:
-    """A row a picture, and its class where it has one; the first `WEIGHTED` with their likelihood."""
+    """A row a picture, and its class where it has one; the first `WEIGHTED`, to the end of a batch, with their likelihood."""
     images, rows, labels = images_of(loader.dataset), list[dict[str, Any]](), list[int]()
     places, root = {record.id: i for i, record in enumerate(images.records)}, Path(getattr(images, "root", "."))
     key = first_fact(model)
