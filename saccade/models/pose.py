@@ -21,7 +21,7 @@ Grid = Annotated[int, Field(ge=1, le=32)]
 Units = Annotated[int, Field(ge=1, le=8192)]
 Stride = Literal[0, 2, 4, 8]
 CONTEXT = 1.25  # sides of a crop for each side of the object's box
-FINE = 128  # pixels of the shorter side, up to which heat maps have half of the input's cells a side and not a quarter
+FINE = 48  # pixels of the shorter side, up to which heat maps have half of the input's cells a side and not a quarter
 
 
 def heat_maps(
@@ -47,7 +47,7 @@ def heat_maps(
     baselines for human pose estimation", ECCV 2018, with a ResNet and three transposed convolutions.
     view: "whole" the image has one object, which may be anywhere; "objects" every object is cut out with `context` times its box and is an input of its
     own, at prediction by boxes that are given or detected. absent: points without a label are not there, and are learnt to be; else they say nothing.
-    stride: pixels of the input to a cell of a heat map; 0 is 2 up to 128 px on the shorter side and 4 above. sigma: of the true heat, in cells.
+    stride: pixels of the input to a cell of a heat map; 0 is 2 up to 48 px on the shorter side and 4 above. sigma: of the true heat, in cells.
     decoder: channels on the way back, fine to coarse. backbone: "csp" alone has widths, blocks and another norm than its own.
     Raises ValueError where the space names no key points.
     """
