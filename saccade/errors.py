@@ -199,7 +199,7 @@ CODES: dict[str, Code] = {
     "RUN-ONECLASS": Code("warn", "the model answers one class for every image", "train longer, or check the class balance"),
     "RUN-CONTROL": Code("warn", "control.json asks for what a run cannot do, and nothing was changed", "write {\"lr\": 0.0005} or {\"stop\": true}"),
     "RUN-CROWDED": Code("note", "other programs use the cores", "stop them, or give --threads to decide yourself"),
-    "RUN-BUDGET": Code("warn", "the budget is too small for one epoch", "raise --budget, or lower --size"),
+    "RUN-BUDGET": Code("warn", "the budget is too small for one epoch, which is divided where it can be", "raise --budget, or lower --size"),
     "RUN-INTERRUPTED": Code("fatal", "stopped on request, after saving", "go on with --resume"),
     "RUN-WORKER": Code("fatal", "a loader thread does not answer", "look at the image named; it blocks the reader"),
     "DEVICE": Code("fatal", "the device is not available", "use --device cpu, or see saccade doctor"),

@@ -36,6 +36,7 @@ SMALL = 512  # bytes that a truth without pixels is counted as
 class Loader:
     """Batches of a data set, in order or shuffled, unchanged or augmented.
 
+    most: records of an epoch, where that is not all; epochs go through all of them before one comes again.
     threads: 0 works in the caller. cache_bytes: memory for decoded pictures (reduced to what the input needs); None: 2 GB or a
     quarter of the free memory, whichever is less; used only when all pictures fit. What a batch holds never depends on it.
     A picture that cannot be read is left out of its batch and noted in `problems`; in order, a batch without any is left out
@@ -61,6 +62,7 @@ class Loader:
         degrade: Degrade | None = None,
         shuffle: bool = False,
         balanced: bool = False,
+        most: int | None = None,
         seed: int = 0,
         threads: int = 2,
         cache_bytes: int | None = None,
@@ -72,6 +74,7 @@ class Loader:
             raise UsageError("USE-VALUE", f"{threads} loader threads, expected 0 or more", where="--workers")
         self.dataset, self.preprocess, self.batch_size, self.policy, self.mix = dataset, preprocess, batch_size, policy, mix
         self.shuffle, self.seed, self.threads, self.patience_s = shuffle, seed, threads, patience_s
+        self.most = None if most is None or most >= len(dataset) else most
         self._classes = classes_of(dataset) if balanced else None  # places, and the class of each
         self.problems: list[Problem] = []
         self._known: set[int] = set()
@@ -84,6 +87,8 @@ class Loader:
         self._zoom = 1.0 if policy is None else policy.zoom
         self.caches, self.cache_note = _fits(dataset, preprocess, self._zoom, self._budget)
         self.heads = heads_of(dataset)
+        if self.most is not None and (balanced or not shuffle):
+            raise UsageError("USE-OPTION", "only epochs of shuffled images may be a part of them", where="most")
         if balanced and not shuffle:
             raise UsageError("USE-OPTION", "images in order are not balanced", where="--sampling")
         _require_suited(self.heads, preprocess, policy, mix, degrade)
@@ -93,7 +98,7 @@ class Loader:
         return len(self._bounds())
 
     def _bounds(self) -> list[tuple[int, int]]:
-        n = len(self.dataset) if self._classes is None else len(self._classes[0])
+        n = self.most or len(self.dataset if self._classes is None else self._classes[0])
         bounds = [(first, min(first + self.batch_size, n)) for first in range(0, n, self.batch_size)]
         if self.shuffle and len(bounds) > 1 and bounds[-1][1] - bounds[-1][0] == 1:
             bounds[-2:] = [(bounds[-2][0], n)]
@@ -106,7 +111,14 @@ class Loader:
         if self._classes is not None:
             places, repeats = balanced_order(self._classes[1], self.seed, epoch)
             return self._classes[0][places] + repeats * len(self.dataset)
-        return np.argsort(uniforms(self.seed, epoch, np.arange(len(self.dataset)), 17)[:, 16], kind="stable")
+        if self.most is None:
+            return self._shuffled(epoch)
+        rounds, first = divmod(epoch * self.most, len(self.dataset))
+        last = first + self.most - len(self.dataset)  # beyond the end of a shuffle: the next one goes on
+        return np.concatenate([self._shuffled(rounds)[first : first + self.most], self._shuffled(rounds + 1)[: max(0, last)]])
+
+    def _shuffled(self, number: int) -> np.ndarray:
+        return np.argsort(uniforms(self.seed, number, np.arange(len(self.dataset)), 17)[:, 16], kind="stable")
 
     def epoch(self, epoch: int, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
         """The batches of an epoch from number `start` on, before number `stop`; none beyond is begun.

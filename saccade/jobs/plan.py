@@ -60,6 +60,7 @@ class Plan:
     origins: dict[str, str] = field(default_factory=dict)
     init: str = "network"  # training.initialisations.NAMES
     sampling: str = "plain"
+    epoch_images: int | None = None  # of an epoch, where a budget allows no whole one
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "inputs": self.inputs._asdict()}
@@ -84,6 +85,7 @@ class Plan:
             "min_precision": self.min_precision,
             "init": self.init,
             "sampling": self.sampling,
+            "epoch_images": self.epoch_images,
             **self.mix,
         }
         own |= {k: ",".join(v) if isinstance(v, list) else v for k, v in self.start.items() if k != "rates"}

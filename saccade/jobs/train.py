@@ -39,7 +39,7 @@ from saccade.training.engine import Engine, set_threads
 from saccade.training.fit import fit
 from saccade.training.initialisations import initialise
 from saccade.training.last_layer import fit_last_layer
-from saccade.training.probes import Speed, epochs_in, find_rate, measure_speed, overfits
+from saccade.training.probes import PARTS, Speed, epochs_in, find_rate, measure_speed, overfits, part_in
 from saccade.training.recipe import is_brief
 from saccade.training.run_folder import Listener, RunFolder, new_folder
 from saccade.training.step_search import search_rate
@@ -113,9 +113,11 @@ def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *,
         selftest(model, plan, prepared, run, engine)
     plan = with_epochs(plan, options, prepared, model, feeds, run, engine, began)
     if looped and shortened(plan, options, prepared):
-        epochs, why = plan.settings.epochs, plan.origins["epochs"]
+        timed = plan
         plan, engine, model, feeds = laid_out(options, prepared, run, brief=True)
-        plan = replace(plan, settings=replace(plan.settings, epochs=epochs), origins={**plan.origins, "epochs": why})
+        origins = plan.origins | {name: why for name, why in timed.origins.items() if name in ("epochs", "epoch_images")}
+        plan = replace(plan, settings=replace(plan.settings, epochs=timed.settings.epochs), epoch_images=timed.epoch_images, origins=origins)
+    feeds = make_feeds(plan, prepared) if plan.epoch_images is not None else feeds
     plan = credited(plan, preset, options.preset)
     if isinstance(feeds.train, Loader):
         plan = replace(plan, origins={**plan.origins, "cache_bytes": f"{plan.origins['cache_bytes']}; {feeds.train.cache_note}"})
@@ -213,6 +215,7 @@ def make_feeds(plan: Plan, prepared: Prepared) -> Feeds:
         degrade=task.degrading(plan.model, plan.arguments),
         shuffle=True,
         balanced=plan.sampling == "balanced",
+        most=plan.epoch_images,
         seed=plan.settings.seed,
         threads=plan.workers,
         cache_bytes=plan.cache_bytes,
@@ -275,14 +278,21 @@ def with_epochs(plan: Plan, options: TrainOptions, prepared: Prepared, model: Sy
     budget = options.budget or DEFAULT_BUDGET
     speed = measured(model, plan, options, feeds, run, engine)
     after = 5 + options.floors_s * min(1.0, n / 2000) + 2 * (speed.first_s - speed.later_s + speed.validate_s) * (test + val)
+    after += finishing.REFINE_SECONDS if finishing.tunable(model) is not None else 0.0
     left = seconds(budget) - (time.monotonic() - began) - after
     most = round(enough_epochs(n) * prepared.task.recipe(plan.model).epochs * (2 if options.budget else 1))  # who grants the time may use it
     fits = epochs_in(left, speed, train_images=n, val_images=val)
     run.event("speed", images_per_s=round(1 / speed.later_s, 1), budget=budget, epochs=fits, most=most)
     why = f"auto: {1 / speed.later_s:.0f} images/s in a budget of {budget}" if fits < most else f"auto: enough for {n} {preprocess.kind}"
-    if fits == 1 and left < n * speed.later_s:
-        run.alert("RUN-BUDGET", f"one epoch takes {n * speed.later_s:.0f} s, {max(0, left):.0f} s are left of {budget}")
-    return replace(plan, settings=replace(plan.settings, epochs=min(fits, most)), origins={**plan.origins, "epochs": why})
+    plan = replace(plan, settings=replace(plan.settings, epochs=min(fits, most)), origins={**plan.origins, "epochs": why})
+    if fits > 1 or left > n * speed.first_s:
+        return plan
+    part = part_in(left, speed, batch=plan.batch, val_images=val)
+    run.alert("RUN-BUDGET", f"one epoch takes {n * speed.first_s:.0f} s, {max(0, left):.0f} s are left of {budget}")
+    if part >= n or plan.sampling == "balanced":
+        return plan
+    why = f"auto: {PARTS} parts of an epoch in a budget of {budget}"
+    return replace(plan, settings=replace(plan.settings, epochs=PARTS), epoch_images=part, origins={**plan.origins, "epochs": why, "epoch_images": why})
 
 
 def measured(model: System, plan: Plan, options: TrainOptions, feeds: Feeds, run: RunFolder, engine: Engine) -> Speed:

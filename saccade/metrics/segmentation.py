@@ -18,7 +18,7 @@ Array = np.ndarray
 BAND = 0.02
 """Width of the band of boundary IoU, as a share of the image's diagonal (Cheng et al. 2021, section 4)."""
 OBJECT_IOU = 0.5
-LEAST_OBJECT = 5
+LEAST_OBJECT = 10
 """Pixels below which a connected spot of an answer is not counted as an object."""
 
 

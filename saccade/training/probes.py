@@ -106,6 +106,18 @@ def epochs_in(budget_s: float, speed: Speed, *, train_images: int, val_images: i
     return max(1, int((0.875 * budget_s - extra_s) / epoch_s))
 
 
+PARTS = 4  # epochs of a budget that allows no whole one
+
+
+def part_in(budget_s: float, speed: Speed, *, batch: int, val_images: int) -> int:
+    """How many images each of `PARTS` epochs may have in so many seconds, where all of them are too many; a batch at least.
+
+    >>> part_in(100, Speed(0.02, 0.01, 0.005), batch=32, val_images=100)
+    1068
+    """
+    return max(batch, int((0.875 * budget_s - PARTS * speed.validate_s * val_images) / speed.first_s / PARTS))
+
+
 class Overfit(NamedTuple):
     """Whether a copy of the system learnt a handful of images by heart: the losses before and after, and the steps it took."""
 

@@ -13,7 +13,7 @@ from saccade.errors import DataError, UsageError
 from saccade.jobs import train as jobs
 from saccade.jobs.options import make_options, memory, seconds
 from saccade.jobs.train import run_train
-from saccade.training.probes import Overfit, Speed
+from saccade.training.probes import PARTS, Overfit, Speed
 
 FEW = {"epochs": "2", "floors": False, "selftest": False, "size": "12", "set": ("widths=[8,16]", "blocks=[1,1]"), "threads": 1}
 
@@ -220,7 +220,9 @@ def test_crowded_cores_and_a_small_budget_are_told(digits_folder, tmp_path, monk
     train(digits_folder, tmp_path / "run", epochs=None, budget="30s", threads=None)
     told = alerts(tmp_path / "run")
     assert "one is used" in told["RUN-CROWDED"] and "are left of 30s" in told["RUN-BUDGET"]
-    assert storage.read_json(tmp_path / "run" / "run.json")["threads"] == 1
+    stored = storage.read_json(tmp_path / "run" / "run.json")
+    assert stored["threads"] == 1 and stored["plan"]["epoch_images"] == 32 and stored["plan"]["settings"]["epochs"] == PARTS
+    assert [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()] == [2, 4, 6, 8]
     torch.set_num_threads(1)
 
 

@@ -62,18 +62,22 @@ def test_the_density_loss_is_its_definition_and_ends_at_the_extent():
     head = Density(Level(4, 2), 2, sigma=3.0).double()
     found, extent = torch.rand(2, 2, 5, 6, dtype=torch.float64, requires_grad=True), torch.tensor([[5, 6], [3, 4]])
     targets = [dots((3.0, 4.0, 0), (9.0, 2.0, 1), (1.0, 1.0, -1)), dots((7.0, 5.0, 1))]
-    squares, counts = 0.0, []
+    total, counts = 0.0, []
     for i, (h, w) in enumerate(extent.tolist()):
-        shares = 0.0
+        shares, blocks = 0.0, {1: [], 4: [], 16: [], 64: []}
         for k in (0, 1):
             truth = counting.density(targets[i].xy[targets[i].classes == k] / 2, 1.5, (h, w)).numpy()
             part = found[i, k, :h, :w].detach().numpy()
-            squares += float(((part - truth / head.peak) ** 2).sum())
+            wrong = part - truth / head.peak
+            for side, sums in blocks.items():
+                factor = 1 if side == 1 else 1.5 / side
+                sums += [(factor * wrong[y : y + side, x : x + side].sum()) ** 2 for y in range(0, h, side) for x in range(0, w, side)]
             n = int((targets[i].classes == k).sum())
             shares += ((part.sum() * head.peak - n) / (n + 1)) ** 2
         counts.append(shares)
+        total += sum(np.mean(sums) for sums in blocks.values())
     terms = head.loss(DensityOut(found, extent), targets)
-    assert terms["density"].item() == pytest.approx(squares / (30 + 12)) and terms["count"].item() == pytest.approx(0.1 * np.mean(counts))
+    assert terms["density"].item() == pytest.approx(total / 2) and terms["count"].item() == pytest.approx(0.1 * np.mean(counts))
     assert torch.autograd.gradcheck(lambda x: sum(head.loss(DensityOut(x, extent), targets).values()), found)
     with pytest.raises(ValueError, match=r"0\.\.1"):
         head.loss(DensityOut(found, extent), [targets[0], dots((1.0, 1.0, 2))])

@@ -1,5 +1,6 @@
 """Objects in maps: components, separation, matching and measures against loops and scikit-image."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -62,6 +63,48 @@ def test_an_edge_pulls_touching_objects_apart_and_is_given_back():
     assert ops.separated(classes, edges, 0, least=26).max() == 1  # parts of 20 pixels are no objects of their own
     assert ops.separated(classes, edges, 0, least=51).max() == 0
     assert ops.separated(classes, np.ones_like(edges), 0).max() == 1  # all edge: one object
+
+
+def blobs(seed, n=7, size=(70, 80)):
+    """Overlapping discs."""
+    chance, (h, w) = np.random.default_rng(seed), size
+    y, x = np.indices(size)
+    discs = [((y - chance.integers(8, h - 8)) ** 2 + (x - chance.integers(8, w - 8)) ** 2) < chance.integers(4, 12) ** 2 for _ in range(n)]
+    return np.any(discs, axis=0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("depth", [0.3, 1.0, 2.5])
+def test_summits_are_those_that_stand_by_their_depth(seed, depth):
+    height = cv2.GaussianBlur(cv2.distanceTransform(blobs(seed).astype(np.uint8), cv2.DIST_L2, 5), (0, 0), 1.0)
+    found = ops.summits(height, depth)
+    tops = [np.unravel_index(np.argmax(np.where(found == i, height, -1)), height.shape) for i in range(1, found.max() + 1)]
+    for place, top in enumerate(tops):  # sinking from a summit, the sea joins it to a higher one only below `depth`
+        _, above = cv2.connectedComponents((height > height[top] - depth + 1e-3).astype(np.uint8), connectivity=8)
+        same = [i for i, other in enumerate(tops) if above[other] == above[top]]
+        assert same == [place] and height[above == above[top]].max() == pytest.approx(height[top])
+    for y, x in np.argwhere((height > depth) & (height == cv2.dilate(height, np.ones((3, 3))))):  # and every other maximum is joined to one above it
+        _, above = cv2.connectedComponents((height > height[y, x] - depth + 1e-3).astype(np.uint8), connectivity=8)
+        assert height[above == above[y, x]].max() > height[y, x] or any(above[top] == above[y, x] for top in tops)
+
+
+def test_discs_that_touch_are_two_objects_and_an_oval_is_one():
+    plain = np.zeros((40, 64), np.uint8)
+    discs, oval = plain.copy(), plain.copy()
+    for x, r in ((18, 11), (37, 9)):
+        cv2.circle(discs, (x, 20), r, 1, -1)
+    cv2.ellipse(oval, (32, 20), (24, 9), 0, 0, 360, 1, -1)
+    nowhere = np.zeros(plain.shape, np.float32)
+    found = ops.separated(discs, nowhere, 0)
+    assert found.max() == 2 and found[20, 18] != found[20, 37] and abs(int((found == found[20, 18]).sum()) - 380) < 40
+    assert ops.separated(oval, nowhere, 0).max() == 1
+    assert ops.separated(discs, None, 0).max() == 1
+
+
+def test_a_relief_is_flooded_from_above():
+    height = np.array([[1, 3, 2, 1, 2, 5, 1]], np.float32)
+    found = ops.flooded(np.array([[0, 1, 0, 0, 0, 2, 0]], np.int32), height, np.ones((1, 7), bool))
+    assert found.tolist() == [[1, 1, 1, 2, 2, 2, 2]]
 
 
 def test_growing_stops_at_what_is_not_inside():

@@ -17,6 +17,9 @@ from saccade.ops import counting
 from saccade.ops.padding import cells, clear, valid_extent
 from saccade.targets.points import Points
 
+BLOCKS = (4, 16, 64)
+"""Cells of a side of the blocks whose sums are compared besides those of single cells."""
+
 
 class DensityOut(NamedTuple):
     """density: (N, K, h, w) not negative, in units of the peak of one dot's kernel, nought beyond the extent. extent: (N, 2) valid cells (h, w)."""
@@ -49,17 +52,24 @@ class Density(Head[DensityOut, Points]):
         return DensityOut(found, whole_extent(found, extent))
 
     def loss(self, out: DensityOut, targets: Sequence[Points]) -> dict[str, Tensor]:
-        """{"density": the mean over valid cells of the squared difference to the true density, "count": that of the counts, as a share of the true one
-        plus one, a tenth of its square}."""
-        squares, counts, places = [], [], 0
+        """{"density": of blocks of 1, 4, 16 and 64 cells a side, the mean over valid blocks of the squared difference of their sums to the true ones,
+        divided by the side and, beyond 1, times sigma; their sum, in units of the peak. "count": the squared difference of the counts, as a share of the
+        true one plus one, a tenth of it}.
+
+        The cells alone would teach little: where a dot can lie anywhere in an object, nought everywhere is nearly the best answer to each.
+        """
+        squares, counts = [], []
         for found, extent, target in zip(out.density, out.extent.tolist(), targets, strict=True):
             truth = true_density(target, found.shape[0], self.sigma, self.level.stride, (extent[0], extent[1])).to(found.device)
             part = found[:, : extent[0], : extent[1]]
-            squares.append((part - (truth / self.peak).to(part)).square().sum())
+            wrong = (part - (truth / self.peak).to(part))[None]
+            squares.append(wrong.square().mean())
+            for side in BLOCKS:
+                whole = F.pad(wrong, (0, -wrong.shape[3] % side, 0, -wrong.shape[2] % side))
+                squares.append((self.sigma * F.avg_pool2d(whole, side, divisor_override=side)).square().mean())
             right = truth.sum((1, 2)).to(part)
             counts.append((((part.sum((1, 2)) * self.peak - right) / (1 + right)) ** 2).sum())
-            places += extent[0] * extent[1]
-        return {"density": torch.stack(squares).sum() / max(1, places), "count": 0.1 * torch.stack(counts).mean()}
+        return {"density": torch.stack(squares).sum() / len(targets), "count": 0.1 * torch.stack(counts).mean()}
 
     def decode(self, out: DensityOut, meta: Sequence[Meta]) -> list[Points]:
         """Dots with the density there as scores, in [0, 1], a class after another."""

@@ -1,0 +1,26 @@
+"""Colours of grey photographs, learnt from plain photographs in ten minutes: vivid, and nearer to the truth than grey where it can be told.
+
+Command     saccade train PHOTOGRAPHS --task colorize --budget 10m; saccade evaluate RUN KEPT_ASIDE
+Data        as recipes/upscale_photographs.py; the input is the luma, the baseline is the grey picture itself
+Expected    psnr_rgb less that of the grey picture 0 to 10; delta_e over the grey picture's 0.3 to 1; chroma_share 0.2 to 1.5
+Measured    not yet (2026-11-21)
+"""
+
+from claims import finish, folder, hold, photographs
+
+import saccade
+
+
+def main() -> None:
+    place = folder()
+    train, test = photographs(place)
+    result = saccade.train(train, task="colorize", budget="10m", out=place / "run")
+    found = {key: value.value for key, value in saccade.evaluate(result.path, test, out=place / "test").evaluation.values.items()}
+    print({key: round(value, 3) for key, value in found.items()}, f"a sheet: {place / 'test' / 'report.html'}")
+    gain = hold("psnr_rgb above the grey picture's", found["psnr_rgb"] - found["psnr_rgb_unchanged"], 0.0, 10.0)
+    nearer = hold("delta_e over the grey picture's", found["delta_e"] / found["delta_e_unchanged"], 0.3, 1.0)
+    finish(gain, nearer, hold("chroma_share", found["chroma_share"], 0.2, 1.5))
+
+
+if __name__ == "__main__":
+    main()
