@@ -142,14 +142,25 @@ def sheets_of(model: Generative, metric: Samples) -> dict[str, Array]:
     found = {"samples": grid(drawn[:SHOWN])}
     if metric.training is not None and metric.judged:
         found["nearest"] = grid(torch.stack(list(_beside_nearest(metric)), 0))
-    pictures = metric.pictures[: 2 * STRIPS]
+    pictures = metric.pictures[far_apart(len(metric), STRIPS)]
     found["interpolation"] = grid(torch.cat(list(strips(model, pictures))))
     if len(model.noise_shape) == 1:
         found["sliders"] = grid(slider_rows(model)[0], columns=9)
     if isinstance(model, Vae):
-        own = pictures[:ROW].to(model.device)
+        own = pictures[:ROW].to(model.device)  # those of the strips
         found["reconstructions"] = grid(torch.cat([own, model.draw(model.encode(own), unsaid(model, len(own)))]).cpu(), columns=len(own))
     return found
+
+
+def far_apart(n: int, pairs: int) -> list[int]:
+    """Places of up to so many pairs among n: the partners half of the list from each other, so that lists in the order of classes pair different ones.
+
+    >>> far_apart(100, 3), far_apart(1, 3)
+    ([0, 50, 16, 66, 33, 83], [])
+    """
+    half = n // 2
+    firsts = [i * half // pairs for i in range(pairs)] if half >= pairs else list(range(half))
+    return [place for first in firsts for place in (first, first + half)]
 
 
 def _beside_nearest(metric: Samples) -> Iterator[Tensor]:

@@ -18,6 +18,7 @@ from saccade.metrics.restoration import image_means
 Array = np.ndarray[Any, Any]
 FOLDS = 10  # of the jackknife
 NEIGHBOURS = 3
+SHARES = ("precision", "recall", "modes_covered")  # which are from 0 to 1
 
 
 class Looks(Protocol):
@@ -125,7 +126,8 @@ class Samples:
         for key, values in self._notes.items():
             found |= image_means([{key: value} for value in values], [None] * len(values), (), self.resamples, self.seed)
         for key, how in self._measures().items():
-            found[key] = self._jackknifed(how)
+            value = self._jackknifed(how)
+            found[key] = value._replace(low=float(np.clip(value.low, 0, 1)), high=float(np.clip(value.high, 0, 1))) if key in SHARES else value
         if self.judged and self._training is not None:
             share, n = self.copied, len(self.drawn)
             spread = 1.96 * np.sqrt(share * (1 - share) / n)

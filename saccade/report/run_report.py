@@ -15,7 +15,9 @@ from saccade.report.sections import Section
 Maker = Callable[[Facts], Section | None]
 CLASSIFY: tuple[Maker, ...] = (sections.verdict, sections.numbers, sections.folds, sections.confusion, sections.images, sections.calibration)
 
-SECTIONS: dict[str, tuple[Maker, ...]] = {"classify": CLASSIFY}
+GENERATE: tuple[Maker, ...] = (general.verdict, general.numbers, sections.folds, *generation.SECTIONS)
+
+SECTIONS: dict[str, tuple[Maker, ...]] = {"classify": CLASSIFY, "generate": GENERATE}
 """The tasks whose reports are their own from the verdict to the images; all others have those of `report.general`."""
 EXTRA: dict[str, tuple[Maker, ...]] = {
     "detect": detection.SECTIONS,
@@ -26,7 +28,6 @@ EXTRA: dict[str, tuple[Maker, ...]] = {
     "upscale": answers.PICTURES,
     "denoise": answers.PICTURES,
     "represent": representation.SECTIONS,
-    "generate": generation.SECTIONS,
 }
 """What a task's report has besides: between the numbers and the images."""
 
