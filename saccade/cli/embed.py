@@ -14,6 +14,7 @@ from saccade.cli.progress import show_progress
 EXAMPLES = (
     "saccade embed runs/digits/model.saccade photos/ --out codes.npy",
     "saccade embed model.saccade photos/ --out codes.csv --split test",
+    "saccade embed model.saccade rows.npy --out codes.parquet --json",
 )
 
 
