@@ -96,7 +96,9 @@ def _number(value: float | None) -> str:
 
 def show_result(result: Any, show: Output) -> int:
     """The end of a training: the numbers, where they are, and what can be done next."""
-    show.line(f"done   on the {result.evaluated} {result.samples}:")
+    show.line(
+        f"done   on {result.samples} of {result.evaluated}:" if result.evaluated == "every fold" else f"done   on the {result.evaluated} {result.samples}:"
+    )
     for line in metric_lines(result.metrics):
         show.line(line)
     report = Path(result.report).resolve()

@@ -67,7 +67,7 @@ def _all_folds(options: TrainOptions, resumed: TrainOptions, run: RunFolder, bef
     run.update(metrics=found["metrics"], evaluated="every fold", monitor=RunFolder(paths[0]).info.get("monitor"), model=RunFolder(paths[0]).info.get("model"))
     run.end("done", 0)
     write_report(run)
-    return RunResult(run.path, found["metrics"], "every fold")
+    return RunResult(run.path, found["metrics"], "every fold", task.samples)
 
 
 def refuse_other_data(fingerprint: str, options: TrainOptions, run: RunFolder) -> None:

@@ -60,7 +60,9 @@ class RunResult:
 
     @property
     def model(self) -> Path:
-        return self.path / "model.saccade"
+        """The model file; of a cross-validation, which has one a fold, that of the first."""
+        own = self.path / "model.saccade"
+        return own if own.exists() or not (self.path / "folds").exists() else self.path / "folds" / "0" / "model.saccade"
 
     @property
     def report(self) -> Path:

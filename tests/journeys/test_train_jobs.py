@@ -131,7 +131,8 @@ def test_changed_data_and_other_threads_are_told(digits_folder, tmp_path):
 def test_folds_predict_every_image_once(digits_folder, tmp_path):
     result = train(digits_folder, tmp_path / "run", folds=2, epochs="1", floors=True)
     found = storage.read_json(tmp_path / "run" / "cv.json")
-    assert result.metrics["accuracy"]["n"] == 300 and len(found["folds"]) == 2
+    assert result.metrics["accuracy"]["n"] == 300 and len(found["folds"]) == 2 and result.model == tmp_path / "run" / "folds" / "0" / "model.saccade"
+    assert result.model.exists(), "what the last line names can be predicted with"
     ids = [json.loads(line)["id"] for i in (0, 1) for line in (tmp_path / "run" / "folds" / str(i) / "eval" / "predictions.jsonl").read_text().splitlines()]
     assert len(ids) == len(set(ids)) == 300
     mean = np.mean([fold["metrics"]["accuracy"]["value"] for fold in found["folds"]])
