@@ -18,7 +18,7 @@ from saccade.targets.rows import array
 from saccade.tasks.task import Size, Task
 from saccade.training.recipe import Recipe
 
-LONG_SIDE, LEAST, STEP, SAMPLE = 320, 64, 32, 200
+LONG_SIDE, ENLARGED, LEAST, STEP, SAMPLE = 320, 128, 64, 32, 200
 LOADED = 100_000  # images whose truths are read once and kept
 WHY = "poses from scratch: turned, scaled and moved"
 RECIPES = {
@@ -29,12 +29,12 @@ RECIPES["keypointrcnn_resnet50_fpn"] = RECIPES["keypoint_rcnn"]
 
 
 def input_size(model: str, typical: Size) -> Size:
-    """At most 320 px on the longer side and at least 64 on the shorter one, the ratio as it is, each side in steps of 32 px.
+    """At most 320 px on the longer side and at least 128, the ratio as it is, each side in steps of 32 px and not below 64.
 
     >>> input_size("heat_maps", (240, 320)), input_size("heat_maps", (88, 40)), input_size("heat_maps", (1080, 1920))
-    ((256, 320), (160, 64), (192, 320))
+    ((256, 320), (128, 64), (192, 320))
     """
-    scale = min(LONG_SIDE / max(typical), max(1.0, LEAST / min(typical)))
+    scale = min(LONG_SIDE / max(typical), max(1.0, ENLARGED / max(typical)))
     height, width = (max(LEAST, -(-round(side * scale) // STEP) * STEP) for side in typical)
     return height, width
 

@@ -99,7 +99,7 @@ def test_classes_without_key_points_are_refused(name):
 def test_what_is_cut_out_follows_from_the_arguments():
     assert crops({"view": "objects", "context": 1.5}).context == 1.5
     assert crops({"view": "whole", "context": 1.25}) is None and crops({"neck": "fpn"}) is None
-    assert input_size("heat_maps", (35, 20)) == (128, 64)
+    assert input_size("heat_maps", (35, 20)) == (128, 96)
 
 
 def test_the_score_of_a_point_that_is_out_of_sight_is_stored():
