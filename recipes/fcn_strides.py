@@ -1,10 +1,10 @@
 """Each skip of a fully convolutional network sharpens its boundaries: FCN-32s, FCN-16s and FCN-8s, trained alike.
 
 Command     python recipes/fcn_strides.py
-Data        the simulated boards with shapes, 96x96 px: 160 to learn from and 60 kept aside; half of a ResNet-18, 240 steps of 8 each (a staged net
+Data        the simulated boards with shapes, 96x96 px: 160 to learn from and 60 kept aside; half of a ResNet-18, 1,000 steps of 8 each (a staged net
             gives the skips their share of these), the same seed
 Expected    boundary IoU rises by 0.02 or more with each skip, and so does mean IoU
-Measured    not yet (2026-11-21)
+Measured    2026-11-21, one minute of a processor each: boundary IoU 0.048, 0.072, 0.101; mean IoU 0.126, 0.202, 0.235 (all far from learnt to the end)
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from saccade.models.segment import fcn
 from saccade.ops.geometry import Geometry
 from saccade.training.schedules import rate_factor
 
-STEPS, SIDE = 240, 96
+STEPS, SIDE = 1000, 96
 
 
 def trained(stride: int, batches: list[Batch], inputs: Inputs, space: Any) -> Any:
