@@ -26,7 +26,8 @@ from saccade.jobs.evaluate import EvaluateOptions, run_evaluate
 from saccade.jobs.options import make_options
 from saccade.jobs.train import run_train
 
-COMMON: dict[str, Any] = {"task": "segment", "augment": "cells", "floors": False, "selftest": False, "set": ("stride=2", "widths=[32,64,128,256]")}
+COMMON: dict[str, Any] = {"task": "segment", "augment": "cells", "floors": False, "selftest": False}
+HALF = ("stride=2", "widths=[32,64,128,256]")  # of the input's resolution
 
 
 def split(source: Path, out: Path) -> list[str]:
@@ -65,7 +66,7 @@ def main() -> None:
     names, budget, reached = split(source, place), f"{round(60 * minutes)}s", dict[str, float]()
     for part in parts:
         own = {"data": str(source), "split": place / "split.csv"} if part == "full" else {"data": str(dots(source, names, place / "dots")), "val": 0.0}
-        run_train(make_options(**COMMON, **own, out=place / part, budget=budget))
+        run_train(make_options(**COMMON, **own, set=HALF, out=place / part, budget=budget))
         found = run_evaluate(place / part, place / "test", EvaluateOptions(split="all"), out=place / f"eval_{part}")
         values = found.evaluation.values
         reached[part] = values["foreground_iou"].value
