@@ -44,7 +44,7 @@ GENERATE: Task[Label] = Task(
     example=classify.example,
     size=size,
     recipes={
-        "": Recipe(WHY, "none", rate=1e-3, weight_decay=0.0, epochs=4.0, ema=0.999, clip=1.0, monitor="val_loss"),
+        "": Recipe(WHY, "none", rate=1e-3, weight_decay=0.0, epochs=4.0, batch=64, ema=0.999, clip=1.0, monitor="val_loss"),
         "vae": Recipe(WHY, "none", rate=1e-3, weight_decay=0.0, epochs=2.0, ema=0.998, monitor="elbo"),
         "dcgan": Recipe(WHY, "none", rate=2e-4, weight_decay=0.0, epochs=3.0, batch=64, ema=0.998, monitor="fid"),
     },
