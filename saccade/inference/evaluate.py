@@ -30,10 +30,12 @@ from saccade.inference.postprocess import Postprocess
 from saccade.inference.tables import write_csv
 from saccade.targets.boxes import Boxes
 from saccade.targets.image_target import ImageTarget
+from saccade.targets.keypoints import Keypoints
 from saccade.training.validate import in_input_pixels
 
 WORST, TYPICAL = 16, 8  # images that are drawn
 SHOWN_SIDE = 512  # pixels, at most, of a picture that is drawn
+LEGIBLE_SIDE = 256  # pixels, at least, of one that key points are drawn on
 DEGRADED_SIDE, DEGRADED_BATCH = 768, 2  # of pictures that are made worse and measured: pixels, at most, and images at once
 
 
@@ -99,8 +101,20 @@ def panels(item: Shown, space: LabelSpace) -> np.ndarray:
         h, w = item.answer.size
         large = cv2.resize(item.pixels, (w, h), interpolation=cv2.INTER_NEAREST)
         return beside([large, *(target.shown() for target in (item.truth, item.answer) if target is not None)])
+    item = legible(item)
     drawn = [item.pixels, *(target.draw(item.pixels.copy(), space) for target in (item.truth, item.answer) if target is not None)]
     return beside(drawn)
+
+
+def legible(item: Shown) -> Shown:
+    """A small picture with key points enlarged, so that its dots and lines do not cover it; any other as it is."""
+    h, w = item.pixels.shape[:2]
+    factor = LEGIBLE_SIDE / max(h, w)
+    if not isinstance(item.answer, Keypoints) or factor <= 1:
+        return item
+    g = Geometry.resize((h, w), (round(h * factor), round(w * factor)))
+    large = cv2.resize(item.pixels, (g.size[1], g.size[0]), interpolation=cv2.INTER_CUBIC)
+    return item._replace(pixels=large, truth=None if item.truth is None else item.truth.warp(g), answer=item.answer.warp(g))
 
 
 def beside(drawn: Sequence[np.ndarray]) -> np.ndarray:

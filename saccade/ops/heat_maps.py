@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from saccade.ops.padding import clear
+
 
 def gaussians(cells: Tensor, sigma: float, size: tuple[int, int]) -> Tensor:
     """(..., 2) points x, y in cells -> (..., h, w) values exp(-d^2 / (2 sigma^2)) in (0, 1], d in cells from the middle of each cell."""
@@ -53,12 +55,13 @@ def peaks(logs: Tensor, extent: Tensor | None = None) -> Tensor:
     return torch.minimum(torch.maximum(found, middle - 0.5), middle + 0.5)
 
 
-def agreement(logs: Tensor, cells: Tensor, sigma: float) -> Tensor:
+def agreement(logs: Tensor, cells: Tensor, sigma: float, extent: Tensor | None = None) -> Tensor:
     """(N, K) in [0, 1]: how much the distributions (N, K, h, w), given by logarithms up to a constant, are like a Gaussian at the points (N, K, 2).
 
     The square of the sum of the roots of the products of both (Bhattacharyya 1943): 1 for the ideal map, small for one that is flat, near 0 for heat
-    elsewhere.
+    elsewhere. extent: (N, 2) valid cells (h, w), everything when None; beyond them there is no heat and no Gaussian.
     """
     p = torch.softmax(logs.flatten(2), 2)
-    g = gaussians(cells, sigma, (logs.shape[2], logs.shape[3])).flatten(2)
+    whole = gaussians(cells, sigma, (logs.shape[2], logs.shape[3]))
+    g = clear(whole, extent).flatten(2)
     return (p * (g / g.sum(2, keepdim=True).clamp_min(1e-12))).sqrt().sum(2).square().clamp(0, 1)

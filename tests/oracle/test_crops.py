@@ -193,3 +193,13 @@ def test_files_of_boxes_that_cannot_be_used_are_refused(tmp_path, name, text, co
     with pytest.raises(DataError) as caught:
         read_boxes(tmp_path / name, ITEMS, SPACE)
     assert caught.value.code == code
+
+
+def test_small_pictures_are_enlarged_before_key_points_are_drawn():
+    from saccade.inference.evaluate import LEGIBLE_SIDE, Shown, legible, panels
+
+    held = Shown({}, np.full((60, 80, 3), 200, np.uint8), TRUTHS[0], scored(TRUTHS[0], 0.5))
+    large = legible(held)
+    assert large.pixels.shape == (LEGIBLE_SIDE * 60 // 80, LEGIBLE_SIDE, 3) and torch.allclose(large.truth.xy.double(), TRUTHS[0].xy * LEGIBLE_SIDE / 80)
+    assert panels(held, SPACE).shape[0] == large.pixels.shape[0] and legible(large) is large
+    assert legible(held._replace(answer=TRUTHS[0].boxes)).pixels is held.pixels

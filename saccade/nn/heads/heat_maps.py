@@ -84,5 +84,5 @@ class HeatMaps(PoseHead[HeatMapsOut]):
         """One object for each input, all of its points in the pixels of the source."""
         maps = full(out.maps.detach())
         found = heat_maps.peaks(maps, out.extent)
-        scores = heat_maps.agreement(maps, found, self.sigma)
+        scores = heat_maps.agreement(maps, found, self.sigma, out.extent.to(maps.device))
         return self.answers(found * self.level.stride, scores, full(out.flags), full(out.classes), meta)
