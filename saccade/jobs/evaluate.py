@@ -99,7 +99,7 @@ class EvaluateResult:
         wide = max([16, *(len(key) + 1 for key in self.evaluation.values)])
         lines = [f"{len(self.evaluation)} {self.samples} ({self.reason}){by}", f"{'metric':<{wide}}{'value':>9}   95 % interval"]
         lines += [f"{key:<{wide}}{v.value:>9.4f}   {v.low:.4f} to {v.high:.4f}" for key, v in self.evaluation.values.items()]
-        metric = self.evaluation.metric if hasattr(self.evaluation, "metric") else None
+        metric: Any = getattr(self.evaluation, "metric", None)
         points = metric.per_joint() if hasattr(metric, "per_joint") else []
         return "\n".join(lines + _table(self.evaluation.per_class(), "class", "per_class.csv") + _table(points, "point", "joints.csv"))
 
