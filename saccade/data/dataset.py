@@ -130,7 +130,7 @@ class ImageDataset:
         """Images of each class, among these places or all; in the order of the classes, zero included."""
         chosen = self.records if places is None else [self.records[i] for i in places]
         counts = Counter(t.index for record in chosen if (t := record.targets.get(head)) is not None)
-        return {name: counts.get(i, 0) for i, name in enumerate(self.spaces[head].names)}
+        return {name: counts.get(i, 0) for i, name in enumerate(self.spaces[head].names if head in self.spaces else ())}
 
     @cached_property
     def fingerprint(self) -> str:

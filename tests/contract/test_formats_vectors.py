@@ -86,3 +86,15 @@ def test_a_table_of_pictures_stays_one(tmp_path):
     assert open_dataset(tmp_path).format == "table" and open_dataset(tmp_path / "labels.csv").format == "table"
     write(tmp_path / "numbers.csv", "path,number,weight\n" + "".join(f"{i}.png,{i},{2 * i}\n" for i in range(4)))
     assert open_dataset(tmp_path / "numbers.csv", label="number").format == "table"
+
+
+def test_pixels_without_names_are_no_vectors_but_named(tmp_path):
+    (tmp_path / "digits.csv").write_text("\n".join(",".join(["5", *["1"] * 784]) for _ in range(4)))
+    with pytest.raises(DataError) as refused:
+        open_dataset(tmp_path)
+    assert refused.value.code == "DATA-FORMAT" and "pixels in a CSV" in refused.value.got
+
+
+def test_vectors_without_labels_have_no_classes(tmp_path):
+    (tmp_path / "rows.csv").write_text("x,y,z\n" + "0.5,1,2\n" * 5)
+    assert open_dataset(tmp_path).class_counts() == {}

@@ -118,7 +118,7 @@ def test_gestures_are_written_once_with_a_tag_a_frame(tmp_path):
 
 
 def test_the_report_is_opened_where_somebody_can_look(monkeypatch, tmp_path, capsys):
-    opened, result = [], SimpleNamespace(path=tmp_path, evaluated="test", metrics={}, report=tmp_path / "report.html", model=tmp_path / "m")
+    opened, result = [], SimpleNamespace(path=tmp_path, evaluated="test", metrics={}, report=tmp_path / "report.html", model=tmp_path / "m", samples="images")
     monkeypatch.setattr("webbrowser.open", opened.append)
     monkeypatch.setattr("saccade.jobs.demo.run_demo", lambda *a, **k: result)
     assert main(["demo", "detect"]) == 0 and opened == []  # no terminal

@@ -30,6 +30,7 @@ NAMES = {
     "group": ("group",),
 }
 HEAD, LOOKED = 1 << 16, 50  # bytes and rows that a table is told by
+PIXELS = 100  # columns of whole numbers without names beyond which a table holds pictures, a class and its pixels a row: see `foreign`
 WIDEST = 4096  # numbers of a row, as many as channels an input may have
 
 
@@ -123,6 +124,8 @@ def _columns(rows: Rows, wishes: Wishes) -> Columns | None:
         return None
     heads = [cell.strip().lower() for cell in rows.cells[0]]
     if all(_number(cell) for cell in rows.cells[0]):  # no row of names
+        if len(heads) > PIXELS and all(cell.strip().isdigit() for cell in rows.cells[0]):
+            return None
         heads = [""] * len(heads)
     wished = {"label": wishes.label, "group": wishes.group}
     roles: dict[str, int] = {}
