@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from saccade import storage
+from saccade.data.columns import has_sequences
 from saccade.data.contents import OBJECTS, amount, heads, main_head, plain, tally
 from saccade.data.dataset import ImageDataset
 from saccade.errors import SEVERITIES, DataError, Problem, Severity, UsageError, displayable
@@ -163,7 +164,7 @@ class CheckReport:
     def text(self, max_bad: float = 0.05) -> str:
         """The report for a reader, at most 100 columns wide."""
         data = self.dataset
-        what = f"   {data.format} · {len(data):,} images" + self._holds()
+        what = f"   {data.format} · {len(data):,} {self._noun()}" + self._holds()
         root = displayable(str(data.root))
         head = (root if len(root) + len(what) <= _WIDTH else "..." + root[len(what) + 3 - _WIDTH :]) + what
         lines = [head, *_wrapped(displayable(data.reason), " "), *self._statistics()]
@@ -174,6 +175,12 @@ class CheckReport:
         numbers = [f"{self.severity(name)} {name if name != 'error' else 'errors'}" for name in SEVERITIES if self.severity(name)]
         share = f"{self.bad:,} of {self.total:,} samples left out ({self.bad_ratio:.1%}, allowed {max_bad:.1%})"
         return "\n".join([*lines, f"{' · '.join(numbers) or 'no problems'} · {share} · {self.seconds:.1f} s"])
+
+    def _noun(self) -> str:
+        """What the records are."""
+        if self.dataset.format == "vectors":
+            return f"vectors of {self.dataset.channels:,}"
+        return "sequences" if has_sequences(self.dataset) else "images"
 
     def _holds(self) -> str:
         """The objects and classes of each head: ` · 4,120 boxes · 5 classes`, the classes told again only where they are others."""
@@ -196,7 +203,7 @@ class CheckReport:
             total = f"{sum(counts.values()):,}" if head == "label" else f"{images:,} images"
             lines += _wrapped(f"{split:<6} {total}" + (f": {few}" if shown or head == "label" else ""), " ")
         sizes = Counter(self.sizes).most_common()
-        if sizes:
+        if sizes and self._noun() == "images":
             kind = "grey" if self.dataset.channels == 1 else "RGB"
             shown = [f"{w}x{h} ({n:,})" for (h, w), n in sizes[:3]]
             lines.append(f" sizes  {', '.join(shown)}" + (f" and {len(sizes) - 3:,} more" if len(sizes) > 3 else "") + f" · {kind}")

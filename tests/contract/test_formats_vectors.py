@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import saccade
 from saccade.data.columns import columns
 from saccade.data.open import open_dataset
 from saccade.errors import DataError
@@ -98,3 +99,9 @@ def test_pixels_without_names_are_no_vectors_but_named(tmp_path):
 def test_vectors_without_labels_have_no_classes(tmp_path):
     (tmp_path / "rows.csv").write_text("x,y,z\n" + "0.5,1,2\n" * 5)
     assert open_dataset(tmp_path).class_counts() == {}
+
+
+def test_the_check_speaks_of_vectors(tmp_path):
+    (tmp_path / "rows.csv").write_text("x,y,z\n" + "".join(f"0.5,{i},2\n" for i in range(5)))
+    told = saccade.check(tmp_path).text()
+    assert "5 vectors of 3" in told and "images" not in told and "RGB" not in told
