@@ -1,6 +1,6 @@
 """Child processes that draw simulated scenes for the threads of a loader.
 
-A scene is thousands of small calls, each of which takes and gives back Python's lock, so that two threads draw no more than one. The children
+A scene is thousands of small calls, each of which takes and gives back Python's lock, so that threads wait for one another. The children
 read the number of an image a line and answer with the bytes of its pixels; they end when their input does, so they never outlive the parent.
 """
 
