@@ -119,7 +119,8 @@ def part_in(budget_s: float, speed: Speed, *, batch: int, val_images: int) -> in
 
 
 class Overfit(NamedTuple):
-    """Whether a copy of the system learnt a handful of images by heart: the losses before and after, and the steps it took."""
+    """Whether a copy of the system learnt a handful of images by heart: the losses before and after, and the steps it took. Not passed where the
+    loss fell by less than a half; where the time ended before the steps did, that is no verdict and counts as passed."""
 
     passed: bool
     first: float
@@ -127,14 +128,16 @@ class Overfit(NamedTuple):
     steps: int
 
 
-def overfits(system: System, batch: Batch, *, settings: Settings, engine: Engine, steps: int = 80) -> Overfit:
+def overfits(system: System, batch: Batch, *, settings: Settings, engine: Engine, steps: int = 80, seconds: float = math.inf) -> Overfit:
     """Trains a copy on the same few images until the loss is a tenth of what it was; the oldest check that labels, loss and rate fit together."""
-    trial, first, last = Trial(system, settings, engine), math.nan, math.nan
+    trial, first, last, began = Trial(system, settings, engine), math.nan, math.nan, time.monotonic()
     trial.rate(min(settings.rate, 1e-3) if "adam" in settings.optimiser else settings.rate)
     for step in range(1, steps + 1):
         last = trial.step(batch)
         first = last if step == 1 else first
         if last < 0.1 * first:
+            return Overfit(True, first, last, step)
+        if time.monotonic() - began > seconds:
             return Overfit(True, first, last, step)
     return Overfit(last < 0.5 * first, first, last, steps)
 

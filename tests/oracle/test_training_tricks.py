@@ -361,3 +361,28 @@ def test_activations_by_layer():
         assert MLP(inputs, hidden=(6, 4), activation=name)(x, torch.full((5, 2), 3)).maps[-1].shape == (5, 4, 1, 1)
     with pytest.raises(ValueError, match="one for each of 2"):
         MLP(inputs, hidden=(6, 4), activation=("relu",))
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_fused_steps_are_right_whatever_the_order_in_memory(name):
+    """A gradient and a stored state that lie in memory in another order than the weights give the same step as torch's plain loop."""
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    chance = torch.Generator().manual_seed(0)
+    first, *gradients = torch.randn(4, 8, 4, 3, 3, generator=chance)
+
+    def moved(make):
+        w = torch.nn.Parameter(first.clone().to(memory_format=torch.channels_last))
+        optimiser = make([w])
+        for place, gradient in enumerate(gradients):
+            w.grad = gradient.to(memory_format=torch.channels_last) if place == 1 else gradient.clone()
+            if place == 2:
+                stored = optimiser.state_dict()
+                stored["state"] = {0: {k: v.clone(memory_format=torch.contiguous_format) for k, v in stored["state"][0].items()}}
+                optimiser = make([w])
+                optimiser.load_state_dict(stored)
+            optimiser.step()
+        return w.detach().contiguous()
+
+    settings = Settings(epochs=1, rate=0.1, weight_decay=0.05)
+    plain = moved(lambda weights: kinds[name](weights, lr=0.1, weight_decay=0.05, foreach=False))
+    torch.testing.assert_close(moved(lambda weights: OPTIMISERS[name]([{"params": weights}], settings)), plain, rtol=1e-5, atol=1e-6)
