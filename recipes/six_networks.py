@@ -26,7 +26,11 @@ from saccade.jobs.train import run_train
 from saccade.targets import SegmentationMap
 
 RANGES = {"unet": 0.95, "segnet": 0.95, "deconvnet": 0.7, "fcn8s": 0.8, "dilated": 0.8, "deeplab": 0.8, "fcn16s": 0.0, "fcn32s": 0.0}
-OWN = {"unet": ("widths=[16,32,64,96]",), "segnet": ("widths=[16,32,64]", "counts=[2,2,2]"), "deconvnet": ("widths=[16,32,64]", "counts=[2,2,2]", "hidden=128")}
+OWN = {
+    "unet": ("widths=[16,32,64,96]", "stride=2"),
+    "segnet": ("widths=[16,32,48]", "counts=[1,2,2]"),
+    "deconvnet": ("widths=[16,32,48]", "counts=[1,2,2]", "hidden=128"),
+}
 
 
 def scenes(out: Path) -> Path:
@@ -46,7 +50,7 @@ def scenes(out: Path) -> Path:
 
 def step_seconds(model: Path) -> tuple[int, float]:
     """Parameters, and processor seconds of a step of four scenes (the best of three)."""
-    network = bundle.read(model).model.train()
+    network = bundle.read(model).model.train().requires_grad_()
     ids = torch.zeros(100, 400, dtype=torch.uint8)
     batch = Batch(torch.rand(4, 3, 100, 400), torch.tensor([[100, 400]] * 4), {"map": [SegmentationMap(ids)] * 4}, [])
     times = []
