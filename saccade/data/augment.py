@@ -35,7 +35,7 @@ LIMITS = {
     "rotate_deg": 180.0, "shear_deg": 60.0, "scale": 1.0, "aspect": 1.0, "translate": 1.0, "perspective": 0.3, "crop": 0.95, "crop_visible": 1.0,
     "elastic": 0.1, "brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 1.0, "grey": 1.0, "gamma": 1.0, "lighting": 5.0,
     "noise": 1.0, "blur": 20.0, "motion": 60.0, "jpeg": 1.0,
-    "erase": 1.0, "erase_probability": 1.0, "mosaic": 1.0, "min_visible": 1.0,
+    "erase": 1.0, "erase_probability": 1.0, "mosaic": 1.0, "mosaic_off": 1.0, "min_visible": 1.0,
 }
 # fmt: on
 
@@ -49,6 +49,7 @@ class Policy:
     the size. perspective: share of the size that a corner may move along each axis. crop: the share of the area that a window,
     enlarged to the input, may leave out; crop_visible: the window shows at least this share of the box of one object, or it is drawn
     anew. elastic: largest displacement of a smooth bend, as a share of the size. mosaic: probability that four images share an input.
+    mosaic_off: the share of a training's epochs, the last ones, in which none do, so that a network ends with images as it will be asked about.
     min_visible: objects whose box shows less than this share of itself in the result are taken out of the truth (a tenth, as `warp` does).
 
     brightness: added, in [0, 1] units. contrast, saturation, gamma: factors within 1/(1+v) .. 1+v (gamma as an exponent).
@@ -86,6 +87,7 @@ class Policy:
     mosaic: float = 0.0
     min_visible: float = KEPT
     lighting: float = 0.0
+    mosaic_off: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("flip", "flip_vertical", "quarter_turns"):
@@ -155,6 +157,7 @@ POLICIES: dict[str, dict[str, Any]] = {
     },
     "mosaic": {
         "flip": True, "scale": 0.3, "aspect": 0.1, "translate": 0.1, "brightness": 0.15, "contrast": 0.2, "saturation": 0.4, "hue": 0.02, "mosaic": 0.7,
+        "mosaic_off": 0.15,
     },
     # key points of one object, which is turned, too large or too small, and not in the middle
     "poses": {

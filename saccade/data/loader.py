@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 from functools import partial
@@ -44,7 +44,8 @@ class Loader:
     balanced: an epoch has every class of the head `label` equally often (`sampling.balanced_order`), so that images of rare classes come
     several times, changed differently each time, and some of frequent ones do not come; only when shuffled.
     patience_s: how long the threads may be at one picture; without threads nobody watches. degrade: the input is made from the
-    clean picture, which is the truth of the head `image`.
+    clean picture, which is the truth of the head `image`. schedules: the epochs of the run and of each of its extensions, whose last ones
+    the policy may treat otherwise (`Policy.mosaic_off`).
 
     A batch holds every head of the data set, a list of one target a sample: moved into the input's pixels, None where there is
     none. `Meta` tells of the whole image where a head's truth follows the geometry; where none does, the size of an image that
@@ -67,6 +68,7 @@ class Loader:
         threads: int = 2,
         cache_bytes: int | None = None,
         patience_s: float = PATIENCE_S,
+        schedules: Sequence[int] = (),
     ) -> None:
         if batch_size < 1:
             raise UsageError("USE-VALUE", f"batch size {batch_size}, expected 1 or more", where="--batch")
@@ -92,7 +94,7 @@ class Loader:
         if balanced and not shuffle:
             raise UsageError("USE-OPTION", "images in order are not balanced", where="--sampling")
         _require_suited(self.heads, preprocess, policy, mix, degrade)
-        self.inputs = Inputs(preprocess, policy, degrade, self.heads, seed, len(dataset))
+        self.inputs = Inputs(preprocess, policy, degrade, self.heads, seed, len(dataset), schedules)
 
     def __len__(self) -> int:
         return len(self._bounds())

@@ -56,11 +56,21 @@ class Inputs:
     """Makes batches of samples. Safe to call from several threads.
 
     heads: the names of the truths that a batch has. moves: whether any of them follows the geometry. records: how many there are
-    for a mosaic to choose from.
+    for a mosaic to choose from; schedules: see `mosaic.is_over`.
     """
 
-    def __init__(self, preprocess: Preprocess, policy: Policy | None, degrade: Degrade | None, heads: Sequence[str], seed: int, records: int) -> None:
+    def __init__(
+        self,
+        preprocess: Preprocess,
+        policy: Policy | None,
+        degrade: Degrade | None,
+        heads: Sequence[str],
+        seed: int,
+        records: int,
+        schedules: Sequence[int] = (),
+    ) -> None:
         self.preprocess, self.policy, self.degrade, self.heads, self.seed, self.records = preprocess, policy, degrade, tuple(heads), seed, records
+        self.schedules = tuple(schedules)
         self.moves = any(head not in STILL for head in heads)
         self.border = cv2.BORDER_CONSTANT if self.moves else preprocess.border  # an object's mirror image would be one without a label
         self._fits: dict[tuple[int, int], Geometry] = {}
@@ -71,8 +81,8 @@ class Inputs:
         extents = [self._extent(sample.read) for sample in samples]
         places = np.array([sample.place for sample in samples])
         u = None if self.policy is None else uniforms(self.seed, epoch, places)
-        if u is not None and self.policy is not None and self.policy.mosaic:
-            extents = [preprocess.size if row[36] < self.policy.mosaic else extent for row, extent in zip(u, extents, strict=True)]
+        if u is not None and (share := self._mosaics(epoch)):
+            extents = [preprocess.size if row[36] < share else extent for row, extent in zip(u, extents, strict=True)]
         plane, depth = preprocess.plane(extents), samples[0].pixels.shape[2]
         out = np.empty((n, *plane, depth), np.float32)
         if self.policy is None or u is None:
@@ -112,16 +122,16 @@ class Inputs:
         out: np.ndarray,
     ) -> list[_Placed]:
         """Every picture under what was drawn for it, coloured, in `out`."""
-        policy, preprocess = self.policy, self.preprocess
+        policy, preprocess, share = self.policy, self.preprocess, self._mosaics(epoch)
         assert policy is not None
         matrices = composed(drawn.matrices, np.stack([self._fit(sample.read).matrix for sample in samples]))
-        simple = drawn.matrices.shape[1] == 2 and drawn.bends is None and drawn.windows is None and not policy.mosaic
+        simple = drawn.matrices.shape[1] == 2 and drawn.bends is None and drawn.windows is None and not share
         quick = ~(np.minimum(*scales(matrices)) < SHRINKS) if simple else np.zeros(len(samples), dtype=bool)
         indexed, colours, later = centred(matrices), drawn.colours.astype(np.float32), unfinished(drawn)
         kept = (colours == np.eye(*colours.shape[1:], dtype=np.float32)).all((1, 2))  # numbers of sequences and vectors may lie outside of [0, 1]
         placed = []
         for i, sample in enumerate(samples):
-            if policy.mosaic and u[i, 36] < policy.mosaic:
+            if u[i, 36] < share:
                 found = self._mosaic(u[i], [sample if p == sample.place else others[p] for p in self._partners(u[i], sample.place)], epoch)
             else:
                 geometry = Geometry(matrices[i], extents[i], None if drawn.bends is None else drawn.bends[i])
@@ -151,15 +161,22 @@ class Inputs:
         both = straight.then(window)
         return Geometry(both.matrix, both.size, geometry.bend)
 
+    def _mosaics(self, epoch: int) -> float:
+        """The probability that an input of an epoch is a mosaic."""
+        if self.policy is None or mosaic.is_over(epoch, self.schedules, self.policy.mosaic_off):
+            return 0.0
+        return self.policy.mosaic
+
     def _partners(self, row: np.ndarray, place: int) -> list[int]:
         return mosaic.partners(row, place, self.records)
 
     def needed(self, places: np.ndarray, epoch: int) -> set[int]:
         """The places besides these that mosaics of a batch are made of."""
-        if self.policy is None or not self.policy.mosaic:
+        share = self._mosaics(epoch)
+        if not share:
             return set()
         u = uniforms(self.seed, epoch, places)
-        chosen = [self._partners(row, int(place)) for row, place in zip(u, places, strict=True) if row[36] < self.policy.mosaic]
+        chosen = [self._partners(row, int(place)) for row, place in zip(u, places, strict=True) if row[36] < share]
         return {partner for four in chosen for partner in four} - {int(place) for place in places}
 
     def _mosaic(self, row: np.ndarray, four: Sequence[Sample], epoch: int) -> _Placed:

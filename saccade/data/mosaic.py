@@ -17,6 +17,21 @@ HEADS = ("boxes", "instances", "keypoints", "points", "map")  # whose truths can
 Corner = tuple[int, int]  # (x, y)
 
 
+def is_over(epoch: int, schedules: Sequence[int], off: float) -> bool:
+    """Whether an epoch is among the last share `off` of its schedule, in which inputs are single images as they will be predicted on.
+
+    schedules: the epochs of the run and of each of its extensions, one after the other; beyond them, and without any, nothing is over.
+
+    >>> [is_over(epoch, (10, 5), 0.2) for epoch in (0, 7, 8, 9, 10, 13, 14, 15)]
+    [False, False, True, True, False, False, True, False]
+    """
+    for epochs in schedules:
+        if epoch < epochs:
+            return epoch >= epochs - round(off * epochs)
+        epoch -= epochs
+    return False
+
+
 def partners(u: np.ndarray, place: int, n: int) -> list[int]:
     """The four places of n that a mosaic is made of: its own and three that the uniform numbers u (COLUMNS,) of its row mean."""
     others = np.random.Generator(np.random.Philox(key=int(u[39] * 2**53))).integers(0, n, 3)

@@ -104,8 +104,8 @@ def _one_fold(options: TrainOptions, resumed: TrainOptions, prepared: Prepared, 
         if "plan" in run.info:
             plan = adjusted(Plan.from_dict(run.info["plan"]), resumed)
             run.begin()
-            engine, feeds = Engine(plan.device, plan.settings.precision), make_feeds(plan, prepared)
-            train_planned(plan, plan.build(prepared.space), feeds, prepared, run, engine, floors_s=options.floors_s)
+            engine, model = Engine(plan.device, plan.settings.precision), plan.build(prepared.space)
+            train_planned(plan, model, make_feeds(plan, prepared, model), prepared, run, engine, floors_s=options.floors_s)
         else:
             begin(run, options, parent.info["argv"], parent.info["threads"])
             train_prepared(options, prepared, run, began=began)

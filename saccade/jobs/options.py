@@ -58,6 +58,7 @@ HINTS = {
 
 TILE = "learn and answer by windows of so many pixels a side; 0 = the whole image at once"
 INIT = "first weights: he_normal, xavier_uniform, lecun_normal, orthogonal, lsuv or others, which an error lists (default: the network's)"
+MOSAIC_OFF = "share of the epochs, the last ones, without four images in one (default: 0.15)"
 TILE_OVERLAP = "pixels that neighbouring windows share, at most half a window (default: a quarter)"
 
 
@@ -102,6 +103,7 @@ class TrainOptions(BaseModel):
     keep: Annotated[Literal["best", "last"] | None, Field(description="the weights the run ends with")] = None
     min_precision: Annotated[float | None, Field(gt=0, le=1, description="of every class; less sure answers become unknown")] = None
     augment: Annotated[str, Field(description="auto, none, light, symbols, default, strong, objects, mosaic, poses, cells, camera or alexnet2012")] = "auto"
+    mosaic_off: Annotated[float | None, Field(ge=0, le=1, description=MOSAIC_OFF)] = None
     flip: Annotated[bool | None, Field(description="mirror images; digits and letters are not unless asked")] = None
     mixup: Annotated[float | None, Field(ge=0, description="strength of mixup; 0 = off")] = None
     cutmix: Annotated[float | None, Field(ge=0, description="strength of cutmix; 0 = off")] = None

@@ -220,8 +220,14 @@ def augmentation(options: TrainOptions, choose: Chooser, dataset: Dataset, recip
     policy = Policy.suited(recipe.policy if options.augment == "auto" else options.augment, dataset.spaces, heads_of(dataset))
     if options.flip is not None:
         policy = replace(policy, flip=options.flip)
+    if options.mosaic_off is not None:
+        if not policy.mosaic:
+            raise UsageError("USE-OPTION", "no input is made of four images", where="--mosaic-off", fix="leave it out, or add --augment mosaic")
+        policy = replace(policy, mosaic_off=options.mosaic_off)
     for name in policy.to_dict():
         choose.origins[f"augment.{name}"] = f"user: {options.augment}" if options.augment != "auto" else f"auto: {recipe.why}"
+    if options.mosaic_off is not None:
+        choose.origins["augment.mosaic_off"] = "user"
     choose.origins["augment.flip"] = "user" if options.flip is not None else "auto: digits, letters, left and right are not mirrored"
     mix = {"mixup": float(choose("mixup", 0.0)), "cutmix": float(choose("cutmix", 0.0))}
     return policy, mix
@@ -229,7 +235,9 @@ def augmentation(options: TrainOptions, choose: Chooser, dataset: Dataset, recip
 
 def fixed_pictures(options: TrainOptions, choose: Chooser, dataset: Dataset) -> tuple[Policy, dict[str, float]]:
     """No random changes: features are computed once. Raises UsageError USE-OPTION where changes are asked for."""
-    asked = [name for name in ("augment", "flip", "mixup", "cutmix") if name in options.given and getattr(options, name) not in ("none", 0, False)]
+    asked = [
+        name for name in ("augment", "flip", "mixup", "cutmix", "mosaic_off") if name in options.given and getattr(options, name) not in ("none", 0, False)
+    ]
     if asked:
         raise UsageError("USE-OPTION", f"--{asked[0]} changes pictures at random, and --fit {options.fit} sees each once", where=f"--{asked[0]}")
     policy = Policy.suited("none", dataset.spaces, heads_of(dataset))

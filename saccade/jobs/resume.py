@@ -57,7 +57,7 @@ def run_resume(options: TrainOptions, *, listeners: Sequence[Listener] = ()) -> 
         if isinstance(model, Estimated):  # it has no checkpoints: it begins again, with what it began with
             begin_with(model, plan, run, prepared.space)
         return train.train_planned(
-            plan, model, train.make_feeds(plan, prepared), prepared, run, engine, floors_s=(options if "floors" in options.given else stored).floors_s
+            plan, model, train.make_feeds(plan, prepared, model), prepared, run, engine, floors_s=(options if "floors" in options.given else stored).floors_s
         )
 
 

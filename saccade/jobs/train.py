@@ -36,7 +36,7 @@ from saccade.models.table import MODELS
 from saccade.models.table import find as find_model
 from saccade.tasks import find_task
 from saccade.training.engine import Engine, set_threads
-from saccade.training.fit import fit
+from saccade.training.fit import fit, plan_stages
 from saccade.training.initialisations import initialise
 from saccade.training.last_layer import fit_last_layer
 from saccade.training.probes import PARTS, Speed, epochs_in, find_rate, measure_speed, overfits, part_in
@@ -119,7 +119,7 @@ def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *,
         plan, engine, model, feeds = laid_out(options, prepared, run, brief=True)
         origins = plan.origins | {name: why for name, why in timed.origins.items() if name in ("epochs", "epoch_images")}
         plan = replace(plan, settings=replace(plan.settings, epochs=timed.settings.epochs), epoch_images=timed.epoch_images, origins=origins)
-    feeds = make_feeds(plan, prepared) if plan.epoch_images is not None else feeds
+    feeds = make_feeds(plan, prepared, model) if plan.epoch_images is not None or plan.policy["mosaic_off"] else feeds
     plan = credited(plan, preset, options.preset)
     if isinstance(feeds.train, Loader):
         plan = replace(plan, origins={**plan.origins, "cache_bytes": f"{plan.origins['cache_bytes']}; {feeds.train.cache_note}"})
@@ -138,7 +138,7 @@ def laid_out(options: TrainOptions, prepared: Prepared, run: RunFolder, *, brief
     plan = make_plan(options, prepared, brief=brief)
     model = plan.build(prepared.space)
     begin_with(model, plan, run, prepared.space)
-    feeds = make_feeds(plan, prepared)
+    feeds = make_feeds(plan, prepared, model)
     scaled_first(model, plan, feeds)
     return plan, Engine(plan.device, plan.settings.precision), model, feeds
 
@@ -205,9 +205,10 @@ def result(run: RunFolder, evaluation: Any) -> RunResult:
     return RunResult(run.path, run.info["metrics"], run.info["evaluated"], task.samples, task.judged)
 
 
-def make_feeds(plan: Plan, prepared: Prepared) -> Feeds:
+def make_feeds(plan: Plan, prepared: Prepared, model: System) -> Feeds:
     """The loaders of a plan: training images shuffled, changed and mixed; validation images as they are."""
-    preprocess, task = Preprocess.from_dict(plan.preprocess), prepared.task
+    preprocess, task, added = Preprocess.from_dict(plan.preprocess), prepared.task, plan.settings.extensions
+    own = [epochs for _, epochs in plan_stages(model, plan.settings)][: -len(added) or None]
     train = Loader(
         preprocess.parts(prepared.part("train")),
         preprocess,
@@ -221,6 +222,7 @@ def make_feeds(plan: Plan, prepared: Prepared) -> Feeds:
         seed=plan.settings.seed,
         threads=plan.workers,
         cache_bytes=plan.cache_bytes,
+        schedules=(sum(own), *added),
     )
     val = finishing.watch_loader(plan, prepared.part("val")) if prepared.split.val else None
     return Feeds(train, val)

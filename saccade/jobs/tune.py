@@ -177,7 +177,8 @@ def found_epochs(options: TuneOptions, prepared: Prepared, run: RunFolder, began
     share = max(1.0, 0.9 * whole / trainings)
     given = trial_options(options, {}, 1, run.path).model_copy(update={"epochs": None, "budget": f"{share:.0f}s"})
     plan = make_plan(given, prepared)
-    model, feeds = plan.build(prepared.space), make_feeds(plan, prepared)
+    model = plan.build(prepared.space)
+    feeds = make_feeds(plan, prepared, model)
     plan = with_epochs(plan, given, prepared, model, feeds, run, Engine(plan.device, plan.settings.precision), time.monotonic())
     return plan.settings.epochs
 

@@ -10,11 +10,14 @@ import pytest
 import torch
 
 from saccade import bundle, storage
+from saccade.data.loader_inputs import Inputs
 from saccade.data.open import open_dataset
+from saccade.errors import UsageError
 from saccade.jobs.options import make_options
 from saccade.jobs.predict import PredictOptions, run_predict
 from saccade.jobs.train import run_train
 from saccade.tasks import TASKS
+from saccade.training.fit import Loop
 
 FEW: dict[str, Any] = {"floors": False, "selftest": False, "threads": 1, "seed": 0}
 NANO = ("widths=[8,16,16,24,32]", "blocks=[1,1,1,1]", "neck=[16,24,32]", "head=16")
@@ -49,6 +52,44 @@ def test_the_report_has_curves_errors_and_sizes(detector: Path) -> None:
     for words in ("Precision and recall", "Kinds of errors", "Sizes of objects", "at this input size (64x64", "nothing is there"):
         assert words in page
     assert (detector / "plots" / "precision_recall.svg").is_file() and (detector / "plots" / "error_kinds.csv").is_file()
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def test_four_in_one_ends_before_the_run_and_a_resumed_run_ends_in_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, Any] = {"data": "world:shapes?n=20&size=64&labels=boxes&difficulty=easy", "task": "detect", "epochs": "4", "val": 4, "set": NANO, **FEW}
+    shares, epoch = [], Inputs.batch
+
+    def seen(self: Inputs, samples: Any, number: int, others: Any) -> Any:
+        shares.append((number, self._mosaics(number)))
+        return epoch(self, samples, number, others)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Inputs, "batch", seen)
+        run_train(make_options(out=tmp_path / "whole", mosaic_off=0.5, **options))
+    assert {pair for pair in shares if pair[1]} == {(0, 0.7), (1, 0.7)} and {number for number, share in shares if not share} >= {2, 3}
+    config = (tmp_path / "whole" / "config.toml").read_text()
+    assert "mosaic_off = 0.5  # user" in config and "mosaic = 0.7  # auto" in config
+    steps, real = [], Loop.step
+
+    def dying(self: Loop, *arguments: Any) -> None:
+        steps.append(1)
+        if len(steps) == 6:  # the second batch of the first epoch without
+            raise Killed
+        real(self, *arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Loop, "step", dying)
+        run_train(make_options(out=tmp_path / "killed", mosaic_off=0.5, save_every=0, **options))
+    run_train(make_options(resume=tmp_path / "killed"))
+    weights = {name: bundle.read_card(tmp_path / name / "model.saccade").sha256 for name in ("whole", "killed")}
+    assert weights["whole"] == weights["killed"]
+    with pytest.raises(UsageError, match=r"(?s)RUN-CONFIG.*mosaic_off"):
+        run_train(make_options(resume=tmp_path / "killed", mosaic_off=0.0))
+    with pytest.raises(UsageError, match="no input is made of four images"):
+        run_train(make_options(out=tmp_path / "none", augment="objects", mosaic_off=0.5, **options))
 
 
 @pytest.mark.parametrize("form", ["coco", "yolo", "crops"])

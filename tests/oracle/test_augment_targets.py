@@ -305,6 +305,22 @@ def test_a_mosaic_counts_what_its_quadrants_show():
     assert first_batch(missing, Policy(mosaic=1.0)).targets["points"] == [None] * 8
 
 
+def test_the_last_epochs_are_those_of_the_same_policy_without_mosaics():
+    data, fit = Discs(n=9), Preprocess((64, 96), 3, "pad", fill=0.0)
+    with_end = Policy(mosaic=0.8, mosaic_off=0.25, flip=True, scale=0.1)
+    kinds = {name: Policy(mosaic=share, flip=True, scale=0.1) for name, share in (("mosaics", 0.8), ("single", 0.0))}
+
+    def batches(policy, epoch, **options):
+        return list(Loader(data, fit, batch_size=4, policy=policy, shuffle=True, seed=2, threads=0, **options).epoch(epoch))
+
+    for epoch, kind in ((0, "mosaics"), (5, "mosaics"), (6, "single"), (7, "single"), (8, "mosaics"), (10, "mosaics"), (11, "single"), (12, "mosaics")):
+        found, expected = batches(with_end, epoch, schedules=(8, 4)), batches(kinds[kind], epoch)
+        other = batches(kinds["single" if kind == "mosaics" else "mosaics"], epoch)
+        assert all(_equal(a.targets, b.targets) and torch.equal(a.inputs, b.inputs) for a, b in zip(found, expected, strict=True)), epoch
+        assert not all(a.inputs.shape == b.inputs.shape and torch.equal(a.inputs, b.inputs) for a, b in zip(found, other, strict=True)), epoch
+    assert torch.equal(batches(with_end, 7)[0].inputs, batches(kinds["mosaics"], 7)[0].inputs)  # nobody said how many epochs there are
+
+
 def test_what_cannot_stand_side_by_side_is_refused():
     from tests.oracle.test_loader_batches import Arrays
 
@@ -338,6 +354,10 @@ def _equal(a, b):
         return torch.equal(a, b)
     if hasattr(a, "__dataclass_fields__"):
         return type(a) is type(b) and all(_equal(getattr(a, name), getattr(b, name)) for name in a.__dataclass_fields__)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_equal(a[name], b[name]) for name in a)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(_equal(s, t) for s, t in zip(a, b, strict=True))
     return a == b
 
 
