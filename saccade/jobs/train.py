@@ -7,6 +7,7 @@ report, end (status, exit).
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 import time
@@ -31,6 +32,7 @@ from saccade.jobs.plan import Plan, make_plan
 from saccade.jobs.prepare import Opened, Prepared, opened, prepare, write_data
 from saccade.jobs.samples import write_batch
 from saccade.jobs.start import begin_with
+from saccade.jobs.steps import learns_by_steps, refuse_steps
 from saccade.jobs.tricks import credited, with_preset
 from saccade.models.table import MODELS
 from saccade.models.table import find as find_model
@@ -46,6 +48,8 @@ from saccade.training.step_search import search_rate
 
 DEFAULT_BUDGET = "10m"
 SELFTEST_IMAGES = 8
+SELFTEST_SHARE = 0.04  # of a budget
+PROBE_S = 4.0  # of steps that are timed, at most a fortieth of a budget
 
 
 @dataclass(frozen=True)
@@ -107,12 +111,15 @@ def known_model(options: TrainOptions) -> None:
 
 def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *, began: float) -> RunResult:
     """Plans, builds, trains and finishes, on data that is ready."""
+    asked = options
     options, preset = with_preset(options)
     plan, engine, model, feeds = laid_out(options, prepared, run)
-    looped = not isinstance(model, Estimated) and plan.start.get("fit", "loop") == "loop"
+    looped = learns_by_steps(model, plan.start.get("fit", "loop"))
+    if not looped:
+        refuse_steps(asked, plan.model, plan.start.get("fit", "loop"))
     plan = with_rate(plan, options, model, feeds, run, engine) if looped else plan
     if options.selftest and looped:
-        selftest(model, plan, prepared, run, engine)
+        selftest(model, plan, prepared, run, engine, seconds=SELFTEST_SHARE * allowed_s(options))
     plan = with_epochs(plan, options, prepared, model, feeds, run, engine, began)
     if looped and shortened(plan, options, prepared):
         timed = plan
@@ -240,13 +247,18 @@ def with_rate(plan: Plan, options: TrainOptions, model: System, feeds: Feeds, ru
     return replace(plan, settings=replace(plan.settings, rate=curve.rate), origins={**plan.origins, "lr": f"auto: {why}, see lr_finder.csv"})
 
 
-def selftest(model: System, plan: Plan, prepared: Prepared, run: RunFolder, engine: Engine) -> None:
+def allowed_s(options: TrainOptions) -> float:
+    """Seconds for the whole command; infinite where the user says how many epochs."""
+    return math.inf if options.epochs is not None else seconds(options.budget or DEFAULT_BUDGET)
+
+
+def selftest(model: System, plan: Plan, prepared: Prepared, run: RunFolder, engine: Engine, *, seconds: float = math.inf) -> None:
     """Can a copy of the network fit eight images? An alert when it cannot. Not asked of networks that begin with their input as the answer, and whose
     loss is of what noise or a loss of pixels has left unknown."""
     if not prepared.task.needs_labels:
         return
     batch = few_images(plan, prepared)
-    found = overfits(model, batch, settings=plan.settings, engine=engine)
+    found = overfits(model, batch, settings=plan.settings, engine=engine, seconds=seconds)
     run.event("selftest", **found._asdict())
     if not found.passed:
         run.alert("RUN-SELFTEST", f"the loss went from {found.first:.3g} to {found.last:.3g} in {found.steps} steps")
@@ -275,7 +287,7 @@ def with_epochs(plan: Plan, options: TrainOptions, prepared: Prepared, model: Sy
     """The plan with its epochs: the user's, or what the budget allows at the speed measured, but never more than help."""
     preprocess = Preprocess.from_dict(plan.preprocess)
     n, val, test = (len(preprocess.parts(prepared.part(name))) for name in ("train", "val", finishing.evaluated_part(prepared)))
-    if isinstance(model, Estimated) or plan.start.get("fit", "loop") != "loop":
+    if not learns_by_steps(model, plan.start.get("fit", "loop")):
         return replace(plan, origins={**plan.origins, "epochs": "auto: it learns without epochs"})
     if options.epochs is not None:
         return replace(plan, settings=replace(plan.settings, epochs=int(options.epochs)), origins={**plan.origins, "epochs": "user"})
@@ -306,11 +318,12 @@ def measured(model: System, plan: Plan, options: TrainOptions, feeds: Feeds, run
     can be far slower than one; what was measured is told.
     """
     threads = torch.get_num_threads()
-    speed = measure_speed(model, feeds.train, settings=plan.settings, engine=engine)
+    probe_s = min(PROBE_S, allowed_s(options) / 40)
+    speed = measure_speed(model, feeds.train, settings=plan.settings, engine=engine, seconds=probe_s)
     if options.threads is not None or threads == 1 or engine.device.type != "cpu":
         return speed
     set_threads(1)
-    alone = measure_speed(model, feeds.train, settings=plan.settings, engine=engine, seconds=1.5)
+    alone = measure_speed(model, feeds.train, settings=plan.settings, engine=engine, seconds=probe_s * 3 / 8)
     if alone.later_s < 0.75 * speed.later_s:
         run.alert("RUN-CROWDED", f"{1 / alone.later_s:.0f} images/s with one thread, {1 / speed.later_s:.0f} with {threads}: one is used")
         run.update(threads=1)

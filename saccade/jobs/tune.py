@@ -22,6 +22,7 @@ from saccade.data.split import Split, make_folds
 from saccade.errors import DataError, InterruptedRun, SaccadeError, UsageError, nearest
 from saccade.jobs.options import TrainOptions, make_options, network_settings, seconds
 from saccade.jobs.prepare import Prepared, prepare
+from saccade.jobs.steps import OF_STEPS, learns_by_steps, refuse_steps
 from saccade.jobs.train import DEFAULT_BUDGET, as_words, begin, ending, refuse_early, train_prepared, with_epochs
 from saccade.jobs.tune_options import FIXED, TuneOptions
 from saccade.models.arguments import schema
@@ -35,6 +36,9 @@ from saccade.training.run_folder import Listener, RunFolder, new_folder
 from saccade.training.search_space import Space, draw, read_space
 from saccade.training.search_space import as_words as search_words
 from saccade.training.tuning import NAME, STALE_S, Facts, Study, Trial
+
+OWN = ("budget", "epochs", "folds", "out", "name")  # options of a training that each trial has its own of
+STEPLESS = "learns_without_steps"  # in the facts of a study of such a model
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def run_tune(options: TuneOptions, *, listeners: Sequence[Listener] = (), argv: 
         prepared = prepare(options, run, before)
         monitor = options.monitor or prepared.task.monitor
         parts = without_test(prepared, options)
-        epochs = int(options.epochs) if options.epochs else found_epochs(options, parts[0], run, began)
+        epochs = epochs_of(options, space, parts[0], run, began)
         study = Study.open(run.path, facts_of(options, space, prepared, monitor, epochs))
         run.event("study", search=[d.text() for d in space], method=options.method, trials=options.trials, epochs=study.facts.epochs, monitor=monitor)
         search(_Work(options, study, parts, run, began + seconds(options.budget or DEFAULT_BUDGET)))
@@ -122,15 +126,16 @@ def refuse_unknown(options: TuneOptions, space: Space) -> None:
         if name in options.given or name.removeprefix("network.") in network_settings(options.set):
             raise UsageError("USE-OPTION", f"{name} is both settled and searched", where="--search", fix="leave one of them out")
     for number in range(3):
-        trial_options(options, draw(space, 0, number), 1, Path("trial"))  # a value that training would refuse is refused now
+        trial_options(options, draw(space, 0, number), None, Path("trial"))  # a value that training would refuse is refused now
 
 
-def trial_options(options: TuneOptions, values: Mapping[str, Any], epochs: int, out: Path) -> TrainOptions:
-    """The options of one training: those that all share, and the trial's values."""
-    shared = {name: getattr(options, name) for name in options.given if name in TrainOptions.model_fields and name not in ("budget", "folds", "out", "name")}
+def trial_options(options: TuneOptions, values: Mapping[str, Any], epochs: int | None, out: Path) -> TrainOptions:
+    """The options of one training: those that all share, and the trial's values. epochs: None where training decides, or where there are none."""
+    shared = {name: getattr(options, name) for name in options.given if name in TrainOptions.model_fields and name not in OWN}
     named = {name: _as_option(name, value) for name, value in values.items() if not name.startswith("network.")}
     arguments = tuple(word for word in search_words({k: v for k, v in values.items() if k.startswith("network.")}) if word != "--set")
-    shared |= {"epochs": str(epochs), "out": out, "floors": False, "selftest": False, "set": (*options.set, *arguments)}
+    shared |= {} if epochs is None else {"epochs": str(epochs)}
+    shared |= {"out": out, "floors": False, "selftest": False, "set": (*options.set, *arguments)}
     return make_options(**shared, **named)
 
 
@@ -156,31 +161,52 @@ def without_test(prepared: Prepared, options: TuneOptions) -> list[Prepared]:
     return [replace(prepared, split=split._replace(test=()))]
 
 
-def facts_of(options: TuneOptions, space: Space, prepared: Prepared, monitor: str, epochs: int) -> Facts:
+def facts_of(options: TuneOptions, space: Space, prepared: Prepared, monitor: str, epochs: int | None) -> Facts:
     """What every process of the study must mean the same."""
     left_out = ("out", "name", "budget", "threads", "workers", "device", "cache", "data", "search", "trials", "method")
     shared = {name: value for name, value in options.model_dump(mode="json", exclude_unset=True).items() if name not in left_out}
     settled = {"fingerprint": prepared.dataset.fingerprint, "task": prepared.task.name, "options": shared}
+    settled |= {STEPLESS: True} if epochs is None else {}
     less = monitor.rpartition(".")[2] in LESS_IS_BETTER
-    return Facts(tuple(d.text() for d in space), options.method, options.trials, epochs, monitor, less, options.seed, settled=settled)
+    return Facts(tuple(d.text() for d in space), options.method, options.trials, epochs or 1, monitor, less, options.seed, settled=settled)
 
 
-def found_epochs(options: TuneOptions, prepared: Prepared, run: RunFolder, began: float) -> int:
-    """Epochs of the longest trainings, so that all trials fit the budget at the speed that is measured."""
+def epochs_of(options: TuneOptions, space: Space, prepared: Prepared, run: RunFolder, began: float) -> int | None:
+    """Epochs of the longest trainings: the user's, or so many that all trials fit the budget at the speed that is measured; None for a model without steps.
+
+    Raises UsageError USE-OPTION where such a model is asked for steps, or for a search among what is about them.
+    """
     from saccade.jobs.plan import make_plan
     from saccade.jobs.train import make_feeds
 
+    given = trial_options(options, {}, None, run.path)
+    plan = make_plan(given, prepared)
+    model = plan.build(prepared.space)
+    if not learns_by_steps(model, plan.start.get("fit", "loop")):
+        refuse_steps(options, plan.model, plan.start.get("fit", "loop"))
+        refuse_search(options, space, plan.model)
+        return None
+    if options.epochs:
+        return int(options.epochs)
     if (run.path / NAME).is_file():
         return Study.stored(run.path).facts.epochs
     whole = seconds(options.budget or DEFAULT_BUDGET) - (time.monotonic() - began)
     trainings = options.trials * max(1, options.folds) if options.method != "halving" else options.trials * max(1, options.folds) / 3  # three rungs of a ninth
     share = max(1.0, 0.9 * whole / trainings)
-    given = trial_options(options, {}, 1, run.path).model_copy(update={"epochs": None, "budget": f"{share:.0f}s"})
-    plan = make_plan(given, prepared)
-    model = plan.build(prepared.space)
-    feeds = make_feeds(plan, prepared, model)
-    plan = with_epochs(plan, given, prepared, model, feeds, run, Engine(plan.device, plan.settings.precision), time.monotonic())
+    given = given.model_copy(update={"budget": f"{share:.0f}s"})
+    plan = with_epochs(plan, given, prepared, model, make_feeds(plan, prepared, model), run, Engine(plan.device, plan.settings.precision), time.monotonic())
     return plan.settings.epochs
+
+
+def refuse_search(options: TuneOptions, space: Space, model: str) -> None:
+    """Raises UsageError USE-OPTION for a search of a model without steps among what is about them."""
+    idle = [dimension.name for dimension in space if dimension.name in OF_STEPS]
+    if idle:
+        fix = "search arguments of the network: --search network.NAME=..."
+        raise UsageError("USE-OPTION", f"{model} learns without gradient steps, and {', '.join(idle)} would change nothing", where="--search", fix=fix)
+    if options.method == "halving":
+        got = f"{model} learns without epochs, and halving is of trainings of different length"
+        raise UsageError("USE-OPTION", got, where="--method", fix="choose random or optuna")
 
 
 # -- the search ---------------------------------------------------------------------------------------------------
@@ -233,7 +259,7 @@ def trained(work: _Work, trial: Trial, fold: int) -> float:
     """The monitor's value on the validation images of a fold."""
     path = work.run.path / "trials" / (str(trial.number) if len(work.parts) == 1 else f"{trial.number}/folds/{fold}")
     path.mkdir(parents=True, exist_ok=True)
-    options = trial_options(work.options, trial.values, trial.epochs, path)
+    options = trial_options(work.options, trial.values, None if STEPLESS in work.study.facts.settled else trial.epochs, path)
     run = RunFolder(path)
     begin(run, options, None, work.run.info["threads"])
     with ending(run):
@@ -270,15 +296,16 @@ def finished(options: TuneOptions, study: Study, run: RunFolder) -> TuneResult:
     if best is None:
         notes = [t.note for t in trials if t.note]
         raise DataError("TUNE-NONE", f"{len(trials)} trials; the last one: {notes[-1] if notes else 'not ended'}", where=str(run.path))
-    command = best_command(options, best)
+    command = best_command(options, best, None if STEPLESS in study.facts.settled else best.epochs)
     run.update(best={"trial": best.number, "values": best.values, "value": best.score}, trials=len(trials))
     run.end("done", 0)
     write_study(run.path, study.facts, trials, best, command)
     return TuneResult(run.path, best, trials, study.facts.monitor, command)
 
 
-def best_command(options: TuneOptions, best: Trial) -> str:
-    """How to train with the best settings, for as long as train would."""
+def best_command(options: TuneOptions, best: Trial, epochs: int | None) -> str:
+    """How to train with the best settings, for as long as the best trial; epochs: None for a model without them."""
     own = options.model_dump(mode="json", exclude_unset=True)
     kept = {name: value for name, value in own.items() if name in TrainOptions.model_fields and name not in ("out", "name", "budget", "epochs", "folds")}
-    return shlex.join([*as_words(make_options(**kept)), *search_words(best.values), "--epochs", str(best.epochs)])
+    long = [] if epochs is None else ["--epochs", str(epochs)]
+    return shlex.join([*as_words(make_options(**kept)), *search_words(best.values), *long])

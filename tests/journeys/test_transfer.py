@@ -105,6 +105,21 @@ def test_a_beginning_that_cannot_be_is_refused(options, kind, run, digits, tmp_p
         saccade.train(digits / "set", out=tmp_path / "run", epochs="1", floors=False, workers=0, **given)
 
 
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"model": "naive_bayes", "epochs": "3"}, "naive_bayes learns without epochs and gradient steps, and --epochs says nothing to it"),
+        ({"model": "filter_bank", "fit": "linear", "epochs": "3", "lr": "0.1"}, "--fit linear makes no gradient steps, and --epochs, --lr say nothing"),
+        ({"model": "filter_bank", "fit": "prototypes", "schedule": "cosine"}, "--fit prototypes makes no gradient steps, and --schedule says"),
+    ],
+)
+def test_steps_are_refused_by_what_makes_none(options, text, digits, tmp_path):
+    with pytest.raises(UsageError) as refused:
+        saccade.train(digits / "set", out=tmp_path / "run", floors=False, test=0.3, size="16", workers=0, **options)
+    assert refused.value.code == "USE-OPTION" and text in str(refused.value) and "out" in refused.value.fix
+    assert storage.read_json(tmp_path / "run" / "run.json")["status"] == "failed"
+
+
 def test_several_models_and_views_answer_as_one(run, digits, tmp_path, capsys):
     other = saccade.train(digits / "set", model="naive_bayes", out=digits / "other", floors=False, test=0.3, size="16", workers=0)
     alone = saccade.evaluate(run.path, digits / "set", split="all").metrics["accuracy"]["value"]

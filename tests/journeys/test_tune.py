@@ -145,6 +145,31 @@ def test_what_cannot_be_searched_is_refused(digits_folder, tmp_path, quick, give
     assert refused.value.code == code and text in str(refused.value)
 
 
+STEPLESS = {"model": "naive_bayes", "size": "12", "threads": 1, "test": 0.3, "budget": "5m", "trials": 2}
+
+
+def test_a_model_without_epochs_is_searched_without_them(digits_folder, tmp_path):
+    given = {"data": str(digits_folder), "out": tmp_path / "study", **STEPLESS, "search": ("network.a=0.1,1", "network.threshold=0.2,0.5")}
+    found = run_tune(make_tune_options(**given))
+    assert found.best.score > 0.5 and "--epochs" not in found.command and "--model naive_bayes" in found.command
+    assert "epochs" not in storage.read_json(found.path / "trials" / "0" / "run.json")["options"]
+    assert run_tune(make_tune_options(**given)).best == found.best  # joined
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"epochs": "2", "search": ("network.a=0.1,1",)}, "--epochs says nothing"),
+        ({}, "lr, weight_decay would change nothing"),
+        ({"method": "halving", "search": ("network.a=0.1,1",)}, "halving is of trainings of different length"),
+    ],
+)
+def test_a_search_among_steps_is_refused_by_a_model_without_them(digits_folder, tmp_path, given, text):
+    with pytest.raises(UsageError) as refused:
+        run_tune(make_tune_options(data=str(digits_folder), out=tmp_path / "study", **STEPLESS, **given))
+    assert refused.value.code == "USE-OPTION" and text in str(refused.value)
+
+
 def test_the_default_search_and_a_missing_optuna(digits_folder, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(UsageError) as missing:
