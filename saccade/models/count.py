@@ -62,8 +62,9 @@ def lcfcn(
 
 
 def _unet(inputs: Inputs, *, backbone: UNetBackbone, widths: Widths, width: float, norm: Norm, stride: int) -> tuple[Chain, int]:
-    """A U-Net and the place of its map of a stride. Raises ValueError where it has none."""
-    body: Staged = UNetEncoder(inputs, widths=widths, norm=norm) if backbone == "plain" else BACKBONES[backbone](inputs, width)
+    """A U-Net and the place of its map of a stride; the plain one begins at half the resolution unless a finer map is asked for. Raises ValueError
+    where it has none."""
+    body: Staged = UNetEncoder(inputs, widths=widths, norm=norm, stride=min(stride, 2)) if backbone == "plain" else BACKBONES[backbone](inputs, width)
     options: dict[str, Any] = {"reach": body.reach, "norm": norm}
     if stride > body.levels[-1].stride // 2:
         raise ValueError(f"stride must be below that of the coarsest map, {body.levels[-1].stride}, got {stride}")
