@@ -1,6 +1,6 @@
 """Denoising at sigma 25, learnt from plain photographs in 20 minutes: at least 7 dB above the noisy input, and above non-local means.
 
-Command     saccade train PHOTOGRAPHS --task denoise --set sigma=25,25 --budget 20m; saccade evaluate RUN KEPT_ASIDE
+Command     saccade train PHOTOGRAPHS --task denoise --set sigma=[25,25] --budget 20m; saccade evaluate RUN KEPT_ASIDE
 Data        as recipes/upscale_photographs.py; Gaussian noise of deviation 25 of 255 in every channel
 Expected    psnr_rgb of the network less that of the noisy input 7 to 15, less that of OpenCV's fastNlMeansDenoisingColored at its best of four
             strengths 0 to 10; on the luma, where the noise is weaker, psnr_gain 7 to 12
@@ -43,7 +43,7 @@ def non_local_means(folder, strength: int, images: int = 24) -> dict[str, float]
 def main() -> None:
     place = folder()
     train, test = photographs(place)
-    result = saccade.train(train, task="denoise", set=["sigma=25,25"], budget="20m", out=place / "run")
+    result = saccade.train(train, task="denoise", set=["sigma=[25,25]"], budget="20m", out=place / "run")
     found = {key: value.value for key, value in saccade.evaluate(result.path, test, out=place / "test").evaluation.values.items()}
     others = [non_local_means(test, strength) for strength in STRENGTHS]
     best = max(others, key=lambda other: other["psnr_rgb"])
