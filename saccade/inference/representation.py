@@ -116,7 +116,8 @@ def evaluate_codes(model: Autoencoder, loader: Loader, *, metric: Any, space: La
     place = {name: i for i, name in enumerate(ids)}
     kept = codes[[place[row["id"]] for row in found.rows]] if found.rows else codes
     called = getattr(loader.dataset, "names", {})
-    drawn = (found.worst, found.typical) if tuple(loader.preprocess.size) != (1, 1) else ((), ())
+    pictured = tuple(loader.preprocess.size) != (1, 1)
+    drawn = [tuple(item._replace(truth=None) for item in items) if pictured else () for items in (found.worst, found.typical)]  # it is the picture itself
     names = tuple(called.get(row["id"], "") for row in found.rows)
     return Represented(space, head, found.metric, found.rows, *drawn, codes=kept, names=names, model=model, loader=loader)
 

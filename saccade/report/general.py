@@ -80,8 +80,11 @@ def _cell(row: dict[str, str], key: str) -> str:
     return shown if "" in (low, high) or "nan" in (low, high) else f"{shown} [{float(low):.{DIGITS}f}, {float(high):.{DIGITS}f}]"
 
 
+SHOWN = {"represent": "picture, reconstruction"}
+
+
 def images(f: Facts) -> Section:
-    """The worst images and a random choice, each as picture, truth and answer."""
+    """The worst images and a random choice, each as picture, truth and answer; where the truth is the picture itself, as picture and answer."""
     if not f.pictures:
         return "images", "Images", paragraph("There is no evaluation yet.")
     inner = ""
@@ -89,7 +92,7 @@ def images(f: Facts) -> Section:
         chosen = [item for item in f.pictures if item["kind"] == kind]
         if chosen:
             inner += f'<h3>{heading}</h3><div class="pairs">' + "".join(_figure(f, item) for item in chosen) + "</div>"
-    return "images", "Images: picture, truth, answer", inner
+    return "images", f"Images: {SHOWN.get(f.task, 'picture, truth, answer')}", inner
 
 
 def _figure(f: Facts, item: dict[str, Any]) -> str:

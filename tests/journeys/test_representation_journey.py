@@ -80,8 +80,10 @@ def test_an_autoencoder_is_measured_beside_pca_with_as_many_codes(learnt):
     assert len(found) == 30 and {row["label"] for row in found} <= set("0123456789")  # named, though nothing was learnt from the names
     assert [row["density"] for row in rows(learnt.path / "eval" / "density.csv")] == ["standard", "gaussian", "mixture", "kernel"]
     report = learnt.report.read_text()
-    for heading in ("Reconstruction error", "Reconstructions", "Map of the codes", "Densities of the codes"):
+    for heading in ("Reconstruction error", "Reconstructions", "Map of the codes", "Densities of the codes", "Images: picture, reconstruction"):
         assert f"<h2>{heading}</h2>" in report
+    pair = cv2.imread(str(learnt.path / "eval" / "pictures" / "typical_00.jpg"))
+    assert pair.shape[1] == 2 * (8 + 4)  # the picture and its reconstruction, each with a white line
     assert "PCA with 6 codes" in report and report.count("data:image/png") == 5 and "<script" not in report
 
 

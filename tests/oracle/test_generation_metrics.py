@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 
-from saccade import bundle
+from saccade import bundle, storage
 from saccade.bundle import Bundle
 from saccade.errors import UsageError
 from saccade.generative.base import Seen
@@ -16,6 +16,8 @@ from saccade.inference.generated import wrong
 from saccade.inference.judge import GLYPHS, Judge, glyphs
 from saccade.metrics.generation import copied, fid, frechet, kid, modes, moments, nearest, overlap, variety
 from saccade.metrics.samples import Samples
+from saccade.report.facts import Facts
+from saccade.report.generation import wrong as report
 
 pytestmark = pytest.mark.oracle
 CHANCE = np.random.default_rng(0)
@@ -141,6 +143,25 @@ def test_collapse_and_copies_are_told_in_words():
     assert "GEN-MEMORY" in [alert.code for alert in wrong(model, metric)]
     metric.take(torch.rand(40, 1, 2, 2, generator=torch.Generator().manual_seed(3)))
     assert list(wrong(model, metric)) == []
+
+
+def test_a_class_that_no_sample_has_is_told_and_the_report_says_it_in_words(tmp_path):
+    metric = Samples(judge=Mean(), own=True)
+    real = torch.rand(60, 1, 2, 2, generator=torch.Generator().manual_seed(4))
+    for one in seen(real):
+        metric.update(one, None)
+    light = real[real[:, 0, 0].mean(1) > 0.55]
+    metric.take(torch.cat([light, light.flip(3)]).clamp_min(0.52))  # as different from each other as ever, and none of them dark
+    (alert,) = wrong(SimpleNamespace(), metric)
+    assert alert == ("GEN-COLLAPSE", "50% of the classes have samples")
+    (tmp_path / "eval").mkdir()
+    facts = Facts(tmp_path, {"task": "generate"})
+    assert report(facts) is None
+    told = [alert._asdict(), {"code": "GEN-POSTERIOR", "text": "0 of 4 codes differ between pictures"}]
+    storage.write_json(tmp_path / "eval" / "judge.json", {"alerts": told})
+    _, heading, words = report(facts)
+    assert heading == "What is wrong" and "leave classes of the pictures out: 50% of the classes have samples. Advice: " in words
+    assert "Most codes say nothing of the picture" in words and "0 of 4 codes differ" in words and "free_bits" in words
 
 
 def test_codes_that_are_not_used_are_told():
