@@ -157,21 +157,29 @@ def fit_logistic(x: Array, ids: Array, strength: float, clock: Clock, *, classes
 
     x (n, d), ids (n,) in 0..K-1, strength C. Raises OutOfTime between two steps.
     """
+    classes = int(ids.max()) + 1 if classes is None else classes
+    return fit_shares(x, np.eye(classes, dtype=np.float32)[ids], strength, clock, start=start, steps=steps)
+
+
+def fit_shares(x: Array, shares: Array, strength: float, clock: Clock, *, start: Array | None = None, steps: int = 100) -> Array:
+    """`fit_logistic` of samples that are of several classes at once: x (n, d), shares (n, K), how much of each class a sample is; their sums weigh the
+    samples. Raises OutOfTime between two steps."""
     from scipy.optimize import minimize
 
-    classes = int(ids.max()) + 1 if classes is None else classes
-    x, hot = np.ascontiguousarray(x, np.float32), np.eye(classes, dtype=np.float32)[ids]
-    scale = 1 / (strength * len(x))
+    x, shares = np.ascontiguousarray(x, np.float32), np.asarray(shares, np.float32)
+    classes, mass = shares.shape[1], shares.sum(1, keepdims=True)
+    total = float(mass.sum(dtype=np.float64))
+    scale = 1 / (strength * total)
 
     def loss(flat: Array) -> tuple[float, Array]:
         clock.check()
         weights = flat.reshape(-1, classes)
         logits = (x @ weights[:-1].astype(np.float32)).astype(np.float64) + weights[-1]
         p = softmax(logits)
-        error = (p - hot) / len(x)
+        error = (p * mass - shares) / total
         slope = np.concatenate([x.T @ error.astype(np.float32) + scale * weights[:-1], error.sum(0)[None]])
-        value = -np.log(np.maximum(p[np.arange(len(x)), ids], 1e-30)).mean() + scale * float((weights[:-1] ** 2).sum()) / 2
-        return float(value), slope.astype(np.float64).ravel()
+        value = -float((np.log(np.maximum(p, 1e-30)) * shares).sum()) / total + scale * float((weights[:-1] ** 2).sum()) / 2
+        return value, slope.astype(np.float64).ravel()
 
     begin = np.zeros((x.shape[1] + 1, classes)) if start is None else start
     found = minimize(loss, begin.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": steps, "gtol": 1e-4})

@@ -23,6 +23,7 @@ from saccade.models.pose import heat_maps, regression
 from saccade.models.regions import rcnn, sliding_window, spp
 from saccade.models.retina import retinanet, retinanet_resnet50_fpn
 from saccade.models.ssd import ssd, ssd300_vgg16
+from saccade.models.superpixels import superpixels
 from saccade.models.two_stage import (
     fast_rcnn,
     faster_rcnn,
@@ -145,6 +146,7 @@ MODELS: dict[str, dict[str, Builder]] = {
         "deeplab": segment.deeplab,
         "full_resolution": segment.full_resolution,
         "multi_scale": segment.multi_scale,
+        "superpixels": superpixels,
         "fcn_resnet50": partial(segment.published, kind="fcn", depth=50),
         "fcn_resnet101": partial(segment.published, kind="fcn", depth=101),
         "deeplabv3_resnet50": partial(segment.published, kind="deeplabv3", depth=50),

@@ -22,6 +22,7 @@ NARROW = {
     "deeplab": {"width": 0.25, "channels": 8},
     "full_resolution": {"width": 4},
     "multi_scale": {"width": 4, "depth": 2},
+    "superpixels": {},
 }
 
 
