@@ -85,7 +85,8 @@ def superpixels(
 
     Nothing is published of exactly this; it is what a network has to beat. (d + 1) K numbers, d = 68 for colours, of which one pass and one convex fit find
     the best. step: pixels between superpixels: below the size of what is looked for, and no answer is finer. compactness: the colour
-    difference in L*a*b* that counts as much as a step. place: whether the place in the picture (or window) tells. penalty: of the squared weights.
+    difference in L*a*b* that counts as much as a step. place: whether the place in the window tells (in a
+    picture that is smaller, its own). penalty: of the squared weights.
     """
     body = Superpixels(inputs, step=step, compactness=compactness, place=place)
     options: dict[str, Any] = {"background": space.background, "loss": "cross_entropy", "class_weights": class_weights, "refine": refine}

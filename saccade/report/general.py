@@ -54,7 +54,19 @@ def numbers(f: Facts) -> Section:
     for name, floor in f.floors.items():
         cells = [[WORDS.get(key, key), interval(floor[key])] for key in f.metrics if isinstance(floor.get(key), dict)]
         inner += table(f"Beside it: {name}", ["", "value"], cells, words=[0]) if cells else paragraph(f"{name}: {floor.get('unfinished', '')}", "soft")
+        inner += paragraph(_compared(floor), "soft") if floor.get("paired") else ""
     return "metrics", "Metrics", inner + rows_table("By class", f.per_class)
+
+
+def _compared(floor: dict[str, Any]) -> str:
+    """What a simple model learned from, and the paired tests against it."""
+    tests = [
+        f"{WORDS.get(key, key)}, this network minus it on the same {test['n']} images: {test['difference']:+.3f} [{test['low']:+.3f}, {test['high']:+.3f}],"
+        f" p = {test['p']:.2g}"
+        for key, test in floor["paired"].items()
+        if test.get("p") is not None
+    ]
+    return "; ".join([f"learned from {floor['trained_on']:,} images", *tests, *([floor["note"]] if floor.get("note") else [])]) + "."
 
 
 def rows_table(caption: str, rows: list[dict[str, str]], most: int = 100) -> str:

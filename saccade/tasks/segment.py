@@ -8,6 +8,7 @@ from typing import Any
 from saccade.core import Dataset
 from saccade.data.dataset import ImageDataset
 from saccade.data.maps import tells_objects, with_maps
+from saccade.inference.segment_floors import segment_floors
 from saccade.metrics.segmentation import Segmentation
 from saccade.models.table import MODELS
 from saccade.targets import SegmentationMap
@@ -53,6 +54,7 @@ SEGMENT: Task[SegmentationMap] = Task(
     mode="keep",
     tile=TILE,
     adapt=with_maps,
+    floors=segment_floors,
     suggests=suggested,
     recipes={"": Recipe("the recipe of segmentation", "light", rate=2e-3, weight_decay=0.01, batch=4, clip=1.0)},
 )

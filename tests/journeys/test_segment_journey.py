@@ -114,3 +114,35 @@ def test_dots_alone_teach(cells, tmp_path):
     names = json.loads((tmp_path / "run" / "data.json").read_text())["classes"]
     answer = found == names.index("cell")
     assert (answer & truth).sum() / (answer | truth).sum() > 0.5
+
+
+@pytest.fixture(scope="module")
+def floor(cells, tmp_path_factory):
+    """The floor itself as the model, with the floors beside it."""
+    out = tmp_path_factory.mktemp("floor") / "run"
+    own = {"test": 0.3, "val": 0.0, "model": "superpixels", "set": ("step=4",)}
+    run_train(make_options(data=str(cells), out=out, **own, **{**FEW, "floors": True}))
+    return out
+
+
+def test_superpixels_are_a_model_without_epochs_and_a_floor(floor):
+    told = json.loads((floor / "run.json").read_text())
+    assert told["parameters"] == 2 * (48 + 1) and told["plan"]["origins"]["epochs"] == "auto: it learns without epochs"
+    values, floors = (json.loads((floor / "eval" / name).read_text()) for name in ("metrics.json", "floors.json"))
+    assert values["foreground_iou"]["value"] > 0.7
+    assert set(floors) == {"majority", "superpixels"} and all(set(values) < set(one) for one in floors.values())
+    assert floors["majority"]["foreground_iou"]["value"] == 0 and floors["majority"]["tnr"]["value"] == 1
+    assert floors["superpixels"]["foreground_iou"]["value"] > 0.5 and floors["superpixels"]["trained_on"] == 14
+    assert all(one["mean_iou"]["n"] == one["paired"]["image_iou"]["n"] == 6 for one in floors.values())
+    gain = values["image_iou"]["value"] - floors["majority"]["image_iou"]["value"]
+    assert floors["majority"]["paired"]["image_iou"]["difference"] == pytest.approx(gain, abs=1e-5) and floors["majority"]["p"] < 0.01
+    page = (floor / "report.html").read_text()
+    assert "Beside it: superpixels" in page and "learned from 14 images" in page and "this network minus it on the same 6 images" in page
+
+
+def test_superpixels_answer_like_any_model(floor, cells, tmp_path):
+    stored = json.loads((floor / "eval" / "metrics.json").read_text())
+    again = run_evaluate(floor, cells, EvaluateOptions(split="all")).evaluation
+    assert len(again) == 20 and again.values["mean_iou"].value == pytest.approx(stored["mean_iou"]["value"], abs=0.1)
+    run_predict(floor / "model.saccade", cells / "19" / "images" / "19.png", out=tmp_path / "out")
+    assert cv2.imread(str(next((tmp_path / "out" / "answers").iterdir())), 0).shape == (48, 64)
