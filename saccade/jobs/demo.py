@@ -141,10 +141,10 @@ BY_HEAD: Mapping[str, Demo] = MappingProxyType(
     {
         "labels": Demo("1,000 simulated boards, which kinds of shape are there", "world:shapes?n=1000&size=48&difficulty=easy"),
         "number": Demo("1,000 simulated boards, how many shapes there are", "world:shapes?n=1000&size=48&difficulty=easy"),
-        "boxes": Demo("600 simulated boards with two to four shapes", "world:shapes?n=600&size=96&objects=2-4&difficulty=easy"),
+        "boxes": Demo("600 simulated photographs of wild animals, five kinds", "world:wildlife?n=600&size=96&difficulty=easy"),
         "instances": Demo("400 simulated boards with two to four shapes", "world:shapes?n=400&size=96&objects=2-4&difficulty=easy"),
         "keypoints": Demo("480 frames of simulated figures, 14 joints each", "world:gestures?n=480&size=64&clutter=0&difficulty=easy"),
-        "map": Demo("400 simulated boards, the class of every pixel", "world:shapes?n=400&size=64&difficulty=easy"),
+        "map": Demo("400 simulated X-rays of chests, the organ of every pixel", "world:xray?n=400&size=96&difficulty=easy"),
         "points": Demo("300 simulated microscope pictures, a dot on every cell", "world:cells?n=300&size=96&difficulty=easy"),
         "depth": Demo("500 simulated tables, how far every pixel is", "world:tabletop?n=500&size=64"),
         "normals": Demo("500 simulated tables, which way every pixel faces", "world:tabletop?n=500&size=64"),
