@@ -12,10 +12,11 @@ from saccade.core import LabelSpace
 from saccade.data.check_sets import alike_names, some
 from saccade.data.contents import OBJECTS, Contents, heads, plain
 from saccade.data.dataset import ImageDataset
+from saccade.data.object_sizes import DETECTOR_SIDE, sides, warning
 from saccade.errors import Problem, Severity
 
-USUAL_INPUT = 640
-"""Pixels of the longer side that detectors usually see; images are shrunk to it and never enlarged."""
+LARGE_INPUT = 640
+"""Pixels of the longer side of the larger inputs that detectors are given."""
 SEEN = 4.0
 """Pixels of a box's shorter side below which a network sees nothing of an object."""
 
@@ -175,24 +176,30 @@ def split_coverage(seen: Sequence[Seen], head: str, space: LabelSpace) -> list[P
 
 
 def tiny(seen: Sequence[Seen], own: Sequence[str]) -> list[Problem]:
-    """BOX-TINY: more than 1 % of the boxes would be less than 4 pixels wide or high once the image is shrunk to 640 pixels."""
+    """BOX-TINY: a quarter of the boxes are too small at a detector's usual input (`object_sizes.warning`), or more than 1 % would be less than 4 pixels
+    wide or high even in an image that is shrunk to 640 pixels."""
     head = next((name for name in ("boxes", "instances", "keypoints", "graph", "regions") if name in own), None)
-    if head is None:
+    held = [(record, boxes) for record in seen if head is not None and (boxes := record.of(head).boxes) is not None and len(boxes)]
+    if not held:
         return []
-    small, every, first = 0, 0, ""
-    for record in seen:
-        boxes = record.of(head).boxes
-        if boxes is None or not len(boxes):
-            continue
-        scale = min(1.0, USUAL_INPUT / max(record.size))
-        below = int(((boxes[:, 2:] - boxes[:, :2]).min(1) * scale < SEEN).sum())
-        first = first or (record.id if below else "")
-        small, every = small + below, every + len(boxes)
+    if head in ("boxes", "instances") and (said := _small(held)):
+        return [Problem("BOX-TINY", held[0][0].id, said)]
+    below = [int(((boxes[:, 2:] - boxes[:, :2]).min(1) * min(1.0, LARGE_INPUT / max(record.size)) < SEEN).sum()) for record, boxes in held]
+    small, every = sum(below), sum(len(boxes) for _, boxes in held)
     if small <= _TINY_SHARE * every:
         return []
+    first = next(record.id for (record, _), n in zip(held, below, strict=True) if n)
     return [
-        Problem("BOX-TINY", first, f"{small:,} of {every:,} boxes ({small / every:.1%}) are below {SEEN:g} pixels when the image is {USUAL_INPUT} pixels long")
+        Problem("BOX-TINY", first, f"{small:,} of {every:,} boxes ({small / every:.1%}) are below {SEEN:g} pixels when the image is {LARGE_INPUT} pixels long")
     ]
+
+
+def _small(held: Sequence[tuple[Seen, np.ndarray]]) -> str:
+    """The sentence about objects that are too small at a detector's usual input; "" where they are not."""
+    scales = [min(1.0, DETECTOR_SIDE / max(record.size)) for record, _ in held]
+    scale = float(np.median(scales))
+    height, width = (round(float(np.median([record.size[axis] for record, _ in held])) * scale) for axis in (0, 1))
+    return warning(np.concatenate([sides(boxes) * own for (_, boxes), own in zip(held, scales, strict=True)]), scale, (height, width))
 
 
 def swapped(dataset: ImageDataset, seen: Sequence[Seen], space: LabelSpace) -> list[Problem]:

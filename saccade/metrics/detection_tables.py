@@ -37,7 +37,8 @@ def curves(found: Mapping[str, tuple[Array, Array, Array]]) -> Rows:
 def sizes(images: Sequence[Matched], limits: Array, scale: float | None) -> Rows:
     """Truths by the root of their area: from, to (pixels of the input where `scale` is known, else of the image), truths, found (at the thresholds), recall.
 
-    The last row is of all, with the median side as `median` in pixels of the image and `median_input` in those of the input.
+    The last row is of all, with the median side as `median` in pixels of the image and `median_input` in those of the input, `quartile_input` being the
+    lower quartile.
     """
     sides, found = [np.zeros(0)], [np.zeros(0, bool)]
     for image in images:
@@ -54,9 +55,10 @@ def sizes(images: Sequence[Matched], limits: Array, scale: float | None) -> Rows
         inside = (seen >= low) & (seen < high)
         if inside.any():
             binned.append(_row(f"{low:g}", f"{high:g}" if high < 1e9 else "", inside, hits))
-    median = float(np.median(side)) if len(side) else float("nan")
-    whole = _row("all", "", np.ones(len(side), bool), hits) | {"median": round(median, 2), "median_input": round(median * scale, 2) if scale else None}
-    return [row | {"median": None, "median_input": None} for row in binned] + [whole]
+    quartile, median = np.percentile(side, (25, 50)).tolist() if len(side) else (float("nan"), float("nan"))
+    at_input = {name: round(value * scale, 2) if scale else None for name, value in (("median_input", median), ("quartile_input", quartile))}
+    whole = _row("all", "", np.ones(len(side), bool), hits) | {"median": round(median, 2)} | at_input
+    return [row | dict.fromkeys(("median", *at_input)) for row in binned] + [whole]
 
 
 def _row(low: str, high: str, inside: Array, hits: Array) -> dict[str, Any]:

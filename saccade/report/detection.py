@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+
+from saccade.data.object_sizes import warning
 from saccade.report import plots
 from saccade.report.facts import Facts
 from saccade.report.page import paragraph, table
@@ -107,9 +111,19 @@ def sizes(f: Facts) -> Section | None:
     own, size = float(whole["median_input"]), f.data.get("preprocess", {}).get("size", ["?", "?"])
     words = f"Your objects are {own:.0f} px at this input size ({size[0]}x{size[1]}; {float(whole['median']):.0f} px in the images), in the median."
     small = sum(int(row["truths"]) for row in binned if row["to"] and float(row["to"]) <= SMALL_SIDE)
-    if small * 10 > int(whole["truths"]):
+    if told := _warning(whole, size):
+        words += f" {told[0].upper()}{told[1:]}."
+    elif small * 10 > int(whole["truths"]):
         words += f" {small} of {whole['truths']} are below {SMALL_SIDE:.0f} px: a larger --size, or --tile for windows of the images, would show more of them."
     return "sizes", "Sizes of objects", paragraph(words) + inner
+
+
+def _warning(whole: dict[str, str], size: Sequence[Any]) -> str:
+    """What is said where a quarter of the objects are too small; "" where they are not, or the run does not know."""
+    quartile = whole.get("quartile_input")
+    if quartile in (None, "", "nan") or "?" in size:
+        return ""
+    return warning(np.array([float(str(quartile))]), float(whole["median_input"]) / float(whole["median"]), (int(size[0]), int(size[1])))
 
 
 def _share(text: str) -> str:

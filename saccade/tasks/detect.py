@@ -8,6 +8,7 @@ import numpy as np
 
 from saccade.core import Model
 from saccade.data.loader import Loader
+from saccade.data.object_sizes import DETECTOR_SIDE, STEP
 from saccade.data.world.dataset import WorldDataset, world
 from saccade.inference.evaluate import Evaluation, evaluate
 from saccade.metrics.detection import Detection
@@ -16,13 +17,14 @@ from saccade.targets import Boxes
 from saccade.tasks.task import Size, Task
 from saccade.training.recipe import Recipe
 
-LONG_SIDE, STEP, SAMPLE = 320, 32, 200
+SAMPLE = 200
 WHY = "detectors from scratch: small steps, averaged weights, four pictures in one"
 SEARCHED = Recipe(
     "proposals are searched once a picture: mirror images alone, as published", "upright", rate=1.5e-3, weight_decay=0.05, batch=8, ema=0.999, clip=10.0
 )
+BRIEF = Recipe("few passes: mirror images alone, twice the rate", "upright", rate=3e-3, weight_decay=0.05, batch=8, ema=0.99, clip=10.0)
 RECIPES = {
-    "": Recipe(WHY, "mosaic", rate=1.5e-3, weight_decay=0.05, batch=8, ema=0.999, clip=10.0),
+    "": Recipe(WHY, "mosaic", rate=1.5e-3, weight_decay=0.05, batch=8, ema=0.999, clip=10.0, brief=BRIEF),
     "fast_rcnn": SEARCHED,
     "rcnn": SEARCHED,
     "spp": SEARCHED,
@@ -32,12 +34,12 @@ RECIPES = {
 
 
 def input_size(model: str, typical: Size) -> Size:
-    """At most 320 px on the longer side, the ratio as it is, each side in steps of 32 px.
+    """At most 320 px (`DETECTOR_SIDE`) on the longer side, the ratio as it is, each side in steps of 32 px.
 
     >>> input_size("nano", (480, 640)), input_size("nano", (411, 614)), input_size("nano", (100, 100))
     ((256, 320), (224, 320), (128, 128))
     """
-    scale = min(1.0, LONG_SIDE / max(typical))
+    scale = min(1.0, DETECTOR_SIDE / max(typical))
     height, width = (max(2 * STEP, -(-round(side * scale) // STEP) * STEP) for side in typical)
     return height, width
 
