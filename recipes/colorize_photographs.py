@@ -15,8 +15,8 @@ def main() -> None:
     place = folder()
     train, test = photographs(place)
     result = saccade.train(train, task="colorize", budget="10m", out=place / "run")
-    found = {key: value.value for key, value in saccade.evaluate(result.path, test, out=place / "test").evaluation.values.items()}
-    print({key: round(value, 3) for key, value in found.items()}, f"a sheet: {place / 'test' / 'report.html'}")
+    found = {key: value.value for key, value in saccade.evaluate(result.path, test, out=place / "evaluation").evaluation.values.items()}
+    print({key: round(value, 3) for key, value in found.items()}, f"a sheet: {place / 'evaluation'}")
     gain = hold("psnr_rgb above the grey picture's", found["psnr_rgb"] - found["psnr_rgb_unchanged"], 0.0, 10.0)
     nearer = hold("delta_e over the grey picture's", found["delta_e"] / found["delta_e_unchanged"], 0.3, 1.0)
     finish(gain, nearer, hold("chroma_share", found["chroma_share"], 0.2, 1.5))

@@ -44,7 +44,7 @@ def main() -> None:
     place = folder()
     train, test = photographs(place)
     result = saccade.train(train, task="denoise", set=["sigma=[25,25]"], budget="20m", out=place / "run")
-    found = {key: value.value for key, value in saccade.evaluate(result.path, test, out=place / "test").evaluation.values.items()}
+    found = {key: value.value for key, value in saccade.evaluate(result.path, test, out=place / "evaluation").evaluation.values.items()}
     others = [non_local_means(test, strength) for strength in STRENGTHS]
     best = max(others, key=lambda other: other["psnr_rgb"])
     print(f"network {found['psnr_rgb']:.2f} dB, noisy {found['psnr_rgb_unchanged']:.2f} dB, non-local means {best['psnr_rgb']:.2f} dB")

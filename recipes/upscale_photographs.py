@@ -15,7 +15,7 @@ def main() -> None:
     place = folder()
     train, test = photographs(place)
     result = saccade.train(train, task="upscale", budget="20m", out=place / "run")
-    found = saccade.evaluate(result.path, test, out=place / "test").evaluation.values
+    found = saccade.evaluate(result.path, test, out=place / "evaluation").evaluation.values
     print(f"psnr {found['psnr'].value:.2f}, bicubic {found['psnr_unchanged'].value:.2f}; ssim {found['ssim'].value:.4f}, {found['ssim_unchanged'].value:.4f}")
     finish(hold("psnr_gain", found["psnr_gain"].value, 0.8, 8.0))
 

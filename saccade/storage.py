@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saccade.errors import ResourceError
+from saccade.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,12 @@ TENSOR_TYPES: Mapping[str, str] = {  # torch's names and the format's
 }  # fmt: skip
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # possessive: an open string must not cost quadratic time
 _BRACKETS = re.compile(r"[\[\]{}]")
+
+
+def refuse_occupied(folder: Path) -> None:
+    """Raises UsageError RUN-EXISTS for a place to write to that is a file, or a folder that holds anything."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError("RUN-EXISTS", "it is there and not empty", where=str(folder), fix="choose another --out")
 
 
 @contextlib.contextmanager

@@ -140,8 +140,7 @@ def _target(out: Path, to: str | None) -> tuple[str, Path]:
     if to not in writable:
         what = f"{to} is read but not written" if to in FORMATS else f"to={to}"
         raise UsageError("USE-VALUE", what, where="--to", fix=nearest(to, writable))
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError("RUN-EXISTS", "it is there and not empty", where=str(out), fix="choose another --out")
+    storage.refuse_occupied(out)
     return to, out
 
 

@@ -109,6 +109,12 @@ def test_evaluate_gives_the_numbers_of_the_training(saccade, few, trained, tmp_p
     assert stored["accuracy"]["value"] == value["value"]
 
 
+def test_evaluate_writes_into_no_folder_that_holds_anything(saccade, few, trained):
+    before = sorted(few.iterdir())
+    assert "RUN-EXISTS" in saccade("evaluate", trained[0] / "model.saccade", few, "--out", few, code=2).err
+    assert sorted(few.iterdir()) == before
+
+
 def test_a_gate_that_is_not_met_is_exit_eight(saccade, few, trained, tmp_path):
     words = ("val", trained[0] / "model.saccade", few, "--split", "all", "--out", tmp_path / "eval")
     assert "GATE-FAILED" in saccade(*words, "--gate", "accuracy>=1.01", code=8).err
