@@ -67,7 +67,7 @@ def laid_out(size: tuple[int, int], count: int) -> Grid:
     """
     h, w = size
     step = (h * w / count) ** 0.5
-    rows = min(h, max(1, round(h / step)))
+    rows = min(h, count, max(1, round(h / step)))
     columns = min(w, max(1, round(count / rows)))
     return Grid(rows, columns, (h * w / rows / columns) ** 0.5, int(np.ceil(max(h / rows, w / columns))))
 
