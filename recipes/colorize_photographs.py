@@ -3,7 +3,7 @@
 Command     saccade train PHOTOGRAPHS --task colorize --budget 10m; saccade evaluate RUN KEPT_ASIDE
 Data        as recipes/upscale_photographs.py; the input is the luma, the baseline is the grey picture itself
 Expected    psnr_rgb less that of the grey picture 0 to 10; delta_e over the grey picture's 0.3 to 1; chroma_share 0.2 to 1.5
-Measured    not yet (2026-11-21)
+Measured    27.63 dB against 24.90 dB of grey, delta_e 10.6 against 14.3 (0.74 of it), chroma_share 0.94 (2026-11-21, one thread, the other core busy)
 """
 
 from claims import finish, folder, hold, photographs
