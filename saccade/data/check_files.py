@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from saccade.core import Record
+from saccade.core import Record, Stored
 from saccade.data.check_truth import Seen, look, sized
 from saccade.data.contents import Contents, box_record
 from saccade.data.dataset import ImageDataset, Stamp, stamp
@@ -123,7 +123,7 @@ def _with_truth(found: Finding, record: Record, dataset: ImageDataset, depth: De
 
 def _stored(record: Record, dataset: ImageDataset, depth: Depth) -> Finding:
     pixels = dataset.arrays[record.path.name][record.index]
-    if len(pixels.shape) != 3:  # a sequence: as long and as wide as it is
+    if len(pixels.shape) != 3 or isinstance(pixels, Stored):  # a sequence: as long and as wide as it is; or a document
         shape = dataset.stored(record).shape if depth.pixels else pixels.shape
         return Finding(dataset.content(record), (max(shape[0], SMALLEST), max(shape[1], SMALLEST)), shape[-1])
     copy = tiny(pixels) if depth.copies else None

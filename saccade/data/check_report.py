@@ -180,6 +180,8 @@ class CheckReport:
         """What the records are."""
         if self.dataset.format == "vectors":
             return f"vectors of {self.dataset.channels:,}"
+        if self.dataset.format == "documents":
+            return "documents"
         return "sequences" if has_sequences(self.dataset) else "images"
 
     def _holds(self) -> str:

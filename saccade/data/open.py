@@ -60,7 +60,7 @@ def open_dataset(
         raise UsageError("USE-VALUE", f"format={format}", fix=nearest(format, FORMATS))
     source = _source(Path(path), Wishes(label, path_column, group, format, max_pixels, follow))
     chosen, found = _recognise(source, format)
-    told = chosen == "table" or (chosen == "vectors" and path_column is None)
+    told = chosen == "table" or (chosen in ("vectors", "documents") and path_column is None)
     if not told and (label is not None or path_column is not None) and not (chosen == "folder" and label == WHOLE and path_column is None):
         option = "label" if label is not None else "path_column"
         raise UsageError("USE-OPTION", f"{option} names a column, but the data is no table ({found.reason})", where=str(path))

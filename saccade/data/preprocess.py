@@ -16,6 +16,7 @@ from saccade.core import Dataset
 from saccade.data.crops import CroppedDataset, Crops
 from saccade.data.tiles import Tiling, windowed
 from saccade.data.whiten import Whitening
+from saccade.data.words import Vocabulary
 from saccade.errors import ModelError, UsageError, nearest, unknown_name
 from saccade.ops.geometry import Geometry
 from saccade.ops.resample import placed, shrunk
@@ -55,7 +56,7 @@ class Preprocess:
     does not fit is cut). fill: grey in [0, 1]. value_range:
     what deeper images were scaled by. whitening: what is done to the values last, None for nothing. tiling: the windows of an
     image that are inputs each, their answers being put together; None where the whole image is the input. crops: how objects are cut out
-    where each is an input of its own.
+    where each is an input of its own. vocabulary: the words that documents are counted in (`data.words`), None for what are none.
     """
 
     size: tuple[int, int]
@@ -66,6 +67,7 @@ class Preprocess:
     whitening: Whitening | None = None
     tiling: Tiling | None = None
     crops: Crops | None = None
+    vocabulary: Vocabulary | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in tuple(MODES):
@@ -85,11 +87,13 @@ class Preprocess:
             raise ModelError("MODEL-ARGS", f"preprocess tiling {problem}")
         if self.tiling is not None and self.crops is not None:
             raise ModelError("MODEL-ARGS", "preprocess has a tiling and crops; an input is a window or an object")
+        if self.vocabulary is not None and len(self.vocabulary.words) != self.channels:
+            raise ModelError("MODEL-ARGS", f"preprocess vocabulary has {len(self.vocabulary.words)} words for {self.channels} channels")
 
     @property
     def kind(self) -> str:
         """What the inputs are, in a word."""
-        return "windows" if self.tiling else "objects" if self.crops else "images"
+        return "windows" if self.tiling else "objects" if self.crops else "documents" if self.vocabulary else "images"
 
     def parts(self, dataset: Dataset, boxes: Sequence[Boxes] | None = None) -> Dataset:
         """The data set whose records are inputs: windows of the images, crops of their objects (of these boxes, one entry an image, or else of the truths'), or
@@ -180,10 +184,10 @@ class Preprocess:
         return cv2.BORDER_CONSTANT if self.mode in ("letterbox", *PADDED) else cv2.BORDER_REFLECT_101
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values; `whitening`, `tiling` and `crops` only where there are some."""
-        held = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("whitening", "tiling", "crops")}
+        """JSON values; `whitening`, `tiling`, `crops` and `vocabulary` only where there are some."""
+        more = {name: getattr(self, name) for name in ("whitening", "tiling", "crops", "vocabulary")}
+        held = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in more}
         held |= {"size": list(self.size), "value_range": None if self.value_range is None else list(self.value_range)}
-        more = {"whitening": self.whitening, "tiling": self.tiling, "crops": self.crops}
         return held | {name: value.to_dict() for name, value in more.items() if value is not None}
 
     @classmethod
@@ -201,6 +205,8 @@ class Preprocess:
             given["tiling"] = _stored(Tiling, given["tiling"], "tiling")
         if given.get("crops") is not None:
             given["crops"] = _stored(Crops, given["crops"], "crops")
+        if given.get("vocabulary") is not None:
+            given["vocabulary"] = Vocabulary.from_dict(given["vocabulary"])
         return cls(**given)
 
 

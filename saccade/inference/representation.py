@@ -117,9 +117,9 @@ def evaluate_codes(model: Autoencoder, loader: Loader, *, metric: Any, space: La
     kept = codes[[place[row["id"]] for row in found.rows]] if found.rows else codes
     called = getattr(loader.dataset, "names", {})
     pictured = tuple(loader.preprocess.size) != (1, 1)
-    drawn = [tuple(item._replace(truth=None) for item in items) if pictured else () for items in (found.worst, found.typical)]  # it is the picture itself
+    worst, typical = (tuple(item._replace(truth=None) for item in items) if pictured else () for items in (found.worst, found.typical))  # it is the picture
     names = tuple(called.get(row["id"], "") for row in found.rows)
-    return Represented(space, head, found.metric, found.rows, *drawn, codes=kept, names=names, model=model, loader=loader)
+    return Represented(space, head, found.metric, found.rows, worst, typical, codes=kept, names=names, model=model, loader=loader)
 
 
 def codes_of(model: Autoencoder, loader: Loader) -> tuple[Array, list[str]]:

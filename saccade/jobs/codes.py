@@ -15,7 +15,8 @@ from saccade.data.columns import columns
 from saccade.data.dataset import ImageDataset
 from saccade.data.open import open_dataset
 from saccade.data.preprocess import Preprocess
-from saccade.errors import DataError, PartialError, Problem, UsageError
+from saccade.data.words import in_words
+from saccade.errors import DataError, PartialError, Problem
 from saccade.inference.embed import Embedded, embed
 from saccade.jobs.evaluate import chosen_part, placed
 from saccade.jobs.prepare import class_names
@@ -77,7 +78,7 @@ def coded(model: Path | str, data: str | Path, options: CodeOptions, *, progress
 def coded_by(found: Bundle, data: str | Path, options: CodeOptions, *, progress: Progress | None = None) -> Coded:
     """The same by a model that was read before."""
     preprocess = Preprocess.from_dict(found.card.preprocess)
-    opened = open_plain(data, options)
+    opened = in_words(open_plain(data, options), preprocess.vocabulary, where=str(data))
     dataset = replace(columns(opened, limit=found.card.inputs.size[0]), channels=_channels(opened, found, str(data)), value_range=preprocess.value_range)
     network, autocast = placed(found, options.device)
     device = next(network.parameters()).device
@@ -99,10 +100,9 @@ def _channels(dataset: ImageDataset, found: Bundle, where: str) -> int:
 
 def new_place(out: Path) -> Path:
     """The folder, made where it is not there. Raises UsageError RUN-EXISTS for one that is not empty."""
-    from saccade.storage import disk_errors
+    from saccade.storage import disk_errors, refuse_occupied
 
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError("RUN-EXISTS", "it is there and not empty", where=str(out), fix="choose another --out")
+    refuse_occupied(out)
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     return out

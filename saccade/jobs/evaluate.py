@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from saccade import bundle
+from saccade import bundle, storage
 from saccade.bundle import Bundle
 from saccade.core import LabelSpace, Model
 from saccade.data.check import check
@@ -20,6 +20,7 @@ from saccade.data.columns import columns
 from saccade.data.dataset import ImageDataset
 from saccade.data.preprocess import Preprocess
 from saccade.data.tiles import Tiling
+from saccade.data.words import in_words
 from saccade.errors import DataError, GateError, UsageError
 from saccade.inference.device import inference_mode_for, trained_precision
 from saccade.inference.ensemble import joined
@@ -123,8 +124,11 @@ def run_evaluate(
 ) -> EvaluateResult:
     """Evaluates a model file (or a run's) on a data set; writes eval files into `out` where it is given.
 
-    Raises ModelError, DataError (CLS-MODEL for classes the model does not know), GateError GATE-FAILED after everything is written.
+    Raises ModelError, DataError (CLS-MODEL for classes the model does not know), UsageError RUN-EXISTS for an `out` that holds anything, GateError
+    GATE-FAILED after everything is written.
     """
+    if out is not None:
+        storage.refuse_occupied(out)
     chosen = options or EvaluateOptions()
     set_threads(chosen.threads)
     judged = judged_by(model, chosen)
@@ -133,9 +137,10 @@ def run_evaluate(
     opened = with_task(open_for(task, data, format=chosen.format, group=chosen.group, label=chosen.label, follow=chosen.follow), task)
     report = check(opened, near=False, progress=progress)
     report.gate(chosen.max_bad, allow_leak=True, learning=False)
-    dataset = fitted(columns(report.dataset, limit=found.card.inputs.size[0]), found, str(data))
-    part, reason, places = chosen_part(dataset, chosen.split)
     preprocess = Preprocess.from_dict(found.card.preprocess)
+    in_numbers = in_words(columns(report.dataset, limit=found.card.inputs.size[0]), preprocess.vocabulary, where=str(data))
+    dataset = fitted(in_numbers, found, str(data))
+    part, reason, places = chosen_part(dataset, chosen.split)
     post = task.postprocess.from_dict(found.card.postprocess, space, where=str(model))
     if chosen.threshold is not None:
         post = post.with_thresholds(chosen.threshold, space)

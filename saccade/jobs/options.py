@@ -118,6 +118,8 @@ class TrainOptions(BaseModel):
     class_weights: Annotated[str | None, Field(description="of the loss: none, auto (rare classes count more), or cat=2,dog=0.5")] = None
     sampling: Annotated[Literal["plain", "balanced"], Field(description="balanced: every class comes equally often")] = "plain"
     set: Annotated[tuple[str, ...], Field(description="an argument of the network, such as dropout=0.3")] = ()
+    words: Annotated[int | None, Field(ge=1, le=4096, description="of documents: how many words are counted, the most frequent (default: 2000)")] = None
+    word_scale: Annotated[Literal["log", "tfidf"] | None, Field(description="of documents: ln(1 + count) of each word (default), or tf-idf")] = None
     test: Annotated[float | None, Field(ge=0, description="share (or number) of images kept aside for the final numbers")] = None
     val: Annotated[float | None, Field(ge=0, description="share (or number) of images to choose by")] = None
     order: Annotated[Literal["random", "last"], Field(description="which images are kept aside")] = "random"

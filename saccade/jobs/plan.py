@@ -19,6 +19,7 @@ from saccade.data.crops import Crops, typical_crop
 from saccade.data.loader import heads_of
 from saccade.data.preprocess import Preprocess
 from saccade.data.tiles import Tiling, square
+from saccade.data.words import Vocabulary
 from saccade.errors import UsageError
 from saccade.inference.device import multiply_adds
 from saccade.jobs.defaults import batch_size
@@ -65,6 +66,12 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "inputs": self.inputs._asdict()}
 
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """The words that documents are counted in."""
+        held = self.preprocess.get("vocabulary")
+        return None if held is None else Vocabulary.from_dict(held)
+
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
         given = dict(stored["inputs"])
@@ -77,6 +84,8 @@ class Plan:
         nested = {f"network.{k}": v for k, v in self.arguments.items()} | {f"augment.{k}": v for k, v in self.policy.items()}
         own = {"task": self.task, "model": self.model, "size": list(self.inputs.size), "channels": self.inputs.channels, "batch": self.batch}
         own |= {"tile": tiling.get("size"), "tile_overlap": tiling.get("overlap")}
+        words = self.preprocess.get("vocabulary")
+        own |= {} if words is None else {"words": len(words["words"]), "word_scale": words["scale"]}
         own |= {
             "monitor": self.monitor,
             "device": self.device,
@@ -90,7 +99,7 @@ class Plan:
         }
         own |= {k: ",".join(v) if isinstance(v, list) else v for k, v in self.start.items() if k != "rates"}
         own |= {_OPTION_OF.get(k, k): v for k, v in asdict(self.settings).items()}
-        return own | {f"preprocess.{k}": v for k, v in self.preprocess.items() if k not in ("size", "tiling", "crops")} | nested
+        return own | {f"preprocess.{k}": v for k, v in self.preprocess.items() if k not in ("size", "tiling", "crops", "vocabulary")} | nested
 
     def build(self, space: LabelSpace) -> System:
         """The network with its first weights, which follow from the seed alone."""
@@ -126,7 +135,9 @@ def make_plan(options: TrainOptions, prepared: Prepared, *, brief: bool = False)
     """All choices but the number of epochs, which a budget decides after the speed is known (see `jobs.train`). brief: by the recipe of few passes."""
     choose, task = Chooser(options), prepared.task
     given = source_of(options, task)
-    model = choose("model", given.model or next(iter(task.models)), given.why)
+    typical = typical_size(prepared)
+    flat = "mlp" if typical == (1, 1) and "mlp" in task.models else ""
+    model = choose("model", given.model or flat or next(iter(task.models)), given.why or ("vectors have no neighbouring pixels" if flat else ""))
     usual = task.recipe(model)
     recipe = given.recipe(usual.brief or usual if brief else usual, model)
     if task.suggests is not None:
@@ -134,7 +145,7 @@ def make_plan(options: TrainOptions, prepared: Prepared, *, brief: bool = False)
     tile = choose("tile", task.tile, "pictures are answered pixel for pixel, by windows" if task.tile else "")
     tiling = square(tile, choose("tile_overlap", None, "a quarter of the window" if tile else ""))
     arguments = network_arguments(options, choose, recipe)
-    crops, typical = cropping(task, model, arguments, tiling), typical_size(prepared)
+    crops = cropping(task, model, arguments, tiling)
     if tiling is not None:
         typical = min(typical[0], tiling.size[0]), min(typical[1], tiling.size[1])
     if crops is not None:
@@ -144,6 +155,7 @@ def make_plan(options: TrainOptions, prepared: Prepared, *, brief: bool = False)
     else:
         size = _size(options, choose, given.size(model) or task.size(model, typical), typical)
     common: dict[str, Any] = {"mode": task.mode, "value_range": prepared.dataset.value_range, "tiling": tiling, "crops": crops}
+    common |= words(choose, prepared)
     preprocess = Preprocess(size=size, channels=prepared.dataset.channels, **common)
     train = preprocess.parts(prepared.part("train"))
     n = len(train)
@@ -175,6 +187,15 @@ def cropping(task: Task[Any], model: str, arguments: Mapping[str, Any], tiling: 
     if crops is not None and tiling is not None:
         raise UsageError("USE-OPTION", "this network sees one object at a time", where="--tile", fix="leave --tile out, or --set view=whole")
     return crops
+
+
+def words(choose: Chooser, prepared: Prepared) -> dict[str, Any]:
+    """{"vocabulary"} of documents, nothing for any other data."""
+    if prepared.vocabulary is None:
+        return {}
+    choose("words", None, "the most frequent of the training part")
+    choose("word_scale", None, "the logarithm of one more than the count")
+    return {"vocabulary": prepared.vocabulary}
 
 
 def typical_size(prepared: Prepared) -> tuple[int, int]:
@@ -212,6 +233,8 @@ def constants(train: Any, preprocess: Preprocess) -> tuple[tuple[float, ...], tu
         images.append(preprocess.apply(pixels, preprocess.geometry(pixels.shape[:2])).flatten(1))
     every = torch.cat(images, 1)
     mean, std = every.mean(1), every.std(1).clamp_min(1e-3)
+    if preprocess.vocabulary is not None:  # of rare words the deviation is that of a few documents, or nought: one for all
+        std = std.square().mean().sqrt().expand_as(std)
     return tuple(round(float(v), 5) for v in mean), tuple(round(float(v), 5) for v in std)
 
 

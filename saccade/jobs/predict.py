@@ -20,6 +20,7 @@ from saccade.inference.answers import FILES
 from saccade.inference.ensemble import joined
 from saccade.inference.object_files import OBJECT_FILES, OBJECT_HEADS
 from saccade.inference.predict import Predictor, Result, predict
+from saccade.inference.predict_documents import DocumentPredictor, documents_in
 from saccade.inference.predict_sequences import SequencePredictor, predict_sequences
 from saccade.inference.segment_files import write_segments
 from saccade.inference.sequence_files import expand_sequences
@@ -124,11 +125,15 @@ def run_predict(
     sequences = find_task(read.card.task).samples == "sequences"
     if sequences:
         refuse_of_pictures(chosen, read)
-    inputs = expand_sequences(sources, pictures=read.card.inputs.size[1] > 1) if sequences else expand(sources)
+    documents = read.card.preprocess.get("vocabulary") is not None
+    if sequences:
+        inputs = expand_sequences(sources, pictures=read.card.inputs.size[1] > 1)
+    else:
+        inputs = expand(sources, inside=documents_in) if documents else expand(sources)
     places = _places(chosen, out, sources)
     stored = storage.read_json(places.plan) if chosen.resume and places.plan.exists() else {}
     threads = set_threads(chosen.threads or stored.get("threads"))
-    kind = SequencePredictor if sequences else Predictor
+    kind = SequencePredictor if sequences else DocumentPredictor if documents else Predictor
     predictor = kind(read, device=chosen.device, precision=_precision(chosen, stored), thresholds=chosen.threshold)
     refuse_boxes(predictor.preprocess, chosen.boxes, chosen.detector, needed=True)
     plan = _plan(chosen, stored, predictor, read, inputs) | {"threads": threads}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from saccade import bundle
 from saccade.core import LabelSpace
 from saccade.data.check import CheckReport, check
 from saccade.data.columns import columns, has_sequences
@@ -14,7 +15,8 @@ from saccade.data.contents import contents_of, heads, tally
 from saccade.data.dataset import ImageDataset
 from saccade.data.open import open_dataset
 from saccade.data.split import Split, make_split, read_split
-from saccade.errors import DataError
+from saccade.data.words import MOST, Vocabulary, has_documents, in_words, learnt_from
+from saccade.errors import DataError, UsageError
 from saccade.jobs.defaults import test_images, validation_share
 from saccade.jobs.options import TrainOptions
 from saccade.tasks import TASKS, Task, find_task, task_of
@@ -29,6 +31,7 @@ class Prepared:
     dataset: ImageDataset
     split: Split
     report: CheckReport
+    vocabulary: Vocabulary | None = None  # that its documents are counted in
 
     @property
     def space(self) -> LabelSpace:
@@ -144,6 +147,30 @@ def prepare(options: TrainOptions, run: RunFolder, before: Opened | None = None)
         raise DataError("DATA-SMALL", f"{len(labelled)} labelled images to train on", where=str(options.data))
     run.event("split", reason=split.reason, **{name: len(getattr(split, name)) for name in ("train", "val", "test")})
     return prepared
+
+
+def with_words(prepared: Prepared, options: TrainOptions) -> Prepared:
+    """Documents as vectors of counted words, the vocabulary being learnt from the training part, or that of the model which training begins with; any
+    other data as they are. Raises UsageError USE-OPTION for options of words that mean nothing, DataError, ModelError."""
+    if prepared.vocabulary is not None:
+        return prepared
+    asked = [f"--{name.replace('_', '-')}" for name in ("words", "word_scale") if getattr(options, name) is not None]
+    if not has_documents(prepared.dataset):
+        if asked:
+            raise UsageError("USE-OPTION", f"{asked[0]} is of documents, the data are {prepared.dataset.format}", where=asked[0], fix="leave it out")
+        return prepared
+    begun = bundle.read_card(bundle.model_file(options.from_)).preprocess.get("vocabulary") if options.from_ is not None else None
+    if begun is not None and asked:
+        raise UsageError("USE-OPTION", f"{options.from_} has its own words", where=asked[0], fix="leave it out, or --from")
+    wishes: dict[str, Any] = {"most": options.words or MOST, "scale": options.word_scale or "log"}
+    vocabulary = Vocabulary.from_dict(begun) if begun is not None else learnt_from(prepared.part("train"), **wishes)
+    return counted(prepared, vocabulary)
+
+
+def counted(prepared: Prepared, vocabulary: Vocabulary | None) -> Prepared:
+    """The same data in the words of a vocabulary. Raises DataError DATA-TASK where the data are no documents, or there is none for them."""
+    dataset = in_words(prepared.dataset, vocabulary, where=str(prepared.dataset.root))
+    return replace(prepared, dataset=dataset, vocabulary=vocabulary)
 
 
 def known(dataset: ImageDataset, place: int, head: str) -> bool:

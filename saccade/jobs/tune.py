@@ -21,7 +21,7 @@ import numpy as np
 from saccade.data.split import Split, make_folds
 from saccade.errors import DataError, InterruptedRun, SaccadeError, UsageError, nearest
 from saccade.jobs.options import TrainOptions, make_options, network_settings, seconds
-from saccade.jobs.prepare import Prepared, prepare
+from saccade.jobs.prepare import Prepared, prepare, with_words
 from saccade.jobs.steps import OF_STEPS, learns_by_steps, refuse_steps
 from saccade.jobs.train import DEFAULT_BUDGET, as_words, begin, ending, refuse_early, train_prepared, with_epochs
 from saccade.jobs.tune_options import FIXED, TuneOptions
@@ -165,7 +165,7 @@ def facts_of(options: TuneOptions, space: Space, prepared: Prepared, monitor: st
     """What every process of the study must mean the same."""
     left_out = ("out", "name", "budget", "threads", "workers", "device", "cache", "data", "search", "trials", "method")
     shared = {name: value for name, value in options.model_dump(mode="json", exclude_unset=True).items() if name not in left_out}
-    settled = {"fingerprint": prepared.dataset.fingerprint, "task": prepared.task.name, "options": shared}
+    settled: dict[str, Any] = {"fingerprint": prepared.dataset.fingerprint, "task": prepared.task.name, "options": shared}
     settled |= {STEPLESS: True} if epochs is None else {}
     less = monitor.rpartition(".")[2] in LESS_IS_BETTER
     return Facts(tuple(d.text() for d in space), options.method, options.trials, epochs or 1, monitor, less, options.seed, settled=settled)
@@ -180,6 +180,7 @@ def epochs_of(options: TuneOptions, space: Space, prepared: Prepared, run: RunFo
     from saccade.jobs.train import make_feeds
 
     given = trial_options(options, {}, None, run.path)
+    prepared = with_words(prepared, given)
     plan = make_plan(given, prepared)
     model = plan.build(prepared.space)
     if not learns_by_steps(model, plan.start.get("fit", "loop")):

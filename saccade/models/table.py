@@ -291,7 +291,8 @@ def input_size(name: str, typical: tuple[int, int]) -> tuple[int, int]:
 
     lenet5: 28x28 as it is, all else 32x32. CIFAR nets: 32x32. small: as it is from 16 to 32 px, else at most 64 px on the
     shorter side and a ratio of at most 2, in steps of 16.
-    The ImageNet nets: 224x224 (inception_v3 and inception_resnet_v2: 299x299), or the shorter side where images are smaller. mlp: at most 32x32.
+    The ImageNet nets: 224x224 (inception_v3 and inception_resnet_v2: 299x299), or the shorter side where images are smaller. mlp: at most 32x32;
+    of vectors their one pixel.
 
     >>> input_size("small", (480, 640)), input_size("lenet5", (28, 28))
     ((64, 80), (28, 28))
@@ -310,6 +311,8 @@ def input_size(name: str, typical: tuple[int, int]) -> tuple[int, int]:
         least, usual = PHOTOGRAPHS[function]
         return (min(usual, max(least, short)),) * 2
     if function in (mlp, logistic, naive_bayes, full_table, frequencies):
+        if typical == (1, 1):  # vectors: their numbers are channels, and nothing is enlarged
+            return typical
         return (min(32, max(8, height)), min(32, max(8, width)))
     if max(typical) <= 32:
         return (max(16, height), max(16, width))

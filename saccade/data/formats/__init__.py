@@ -19,6 +19,7 @@ from saccade.data.formats import (
     deeplabcut_save,
     depth,
     detection_text,
+    documents,
     dots,
     folder,
     folder_write,
@@ -80,6 +81,9 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             holds=captions.HOLDS,
         ),
         "vectors": Format(vectors.detect, vectors.load, "vectors (a CSV with columns of numbers alone but label, id, split; a .npy of n x d numbers)"),
+        "documents": Format(
+            documents.detect, documents.load, "documents to be counted as words (.txt files in class folders or not, a table with a column text)"
+        ),
         "table": Format(
             table.detect,
             table.load,
