@@ -29,11 +29,13 @@ KEPT = 6
 """Scenes whose rays are kept, so that an image and its truths are looked at once."""
 MANY = 500
 """Images of a set that threads leave to child processes to draw: fewer are drawn before a child has begun."""
+SMALL = 64_000_000
+"""Bytes of all the pictures of a set that is kept once drawn, with its truths: it is looked at while it is checked, and again while it is learnt from."""
 _CLASS = 6  # the purpose of the number that chooses the class of a scene
 
 
 class Studio:
-    """Makes scenes of a recipe, looks at them, draws them; the last few are kept. Safe from several threads.
+    """Makes scenes of a recipe, looks at them, draws them; the last few are kept, and all pictures and truths of a small set. Safe from several threads.
 
     device: where rays are cast.
     """
@@ -43,6 +45,9 @@ class Studio:
         self._kept: OrderedDict[int, Told] = OrderedDict()
         self._lock = threading.Lock()
         self._painters: Painters | None = None
+        self._small = recipe.n * recipe.size[0] * recipe.size[1] * 3 <= SMALL
+        self._pictures: dict[int, np.ndarray] = {}
+        self._truths: dict[tuple[int, str], Any] = {}
 
     def kinds(self, indices: np.ndarray) -> np.ndarray:
         """(n,) the place in the world's kinds of each of these images, without making them."""
@@ -73,7 +78,17 @@ class Studio:
         return made
 
     def picture(self, index: int) -> np.ndarray:
-        """(h, w, 3) uint8. Threads beside the main one leave it to children where there are many, and no other truth of the scenes than their class."""
+        """(h, w, 3) uint8, the caller's own."""
+        if index in self._pictures:
+            return self._pictures[index].copy()
+        drawn = self._drawn(index)
+        if self._small:
+            self._pictures[index] = drawn
+            return drawn.copy()
+        return drawn
+
+    def _drawn(self, index: int) -> np.ndarray:
+        """Threads beside the main one leave it to children where there are many, and no other truth of the scenes than their class."""
         large = self.recipe.n >= MANY and self.recipe.heads == ("label",) and str(self.device) == "cpu"
         if large and threading.current_thread() is not threading.main_thread():
             with self._lock:
@@ -88,7 +103,12 @@ class Studio:
             return Label(int(self.kinds(np.array([index]))[0]))
         if head == "label":
             return Label(self.world.classes.index(self.scene(index).kind))
-        return HEADS[head](self.told(index))
+        if (index, head) not in self._truths:
+            made = HEADS[head](self.told(index))
+            if not self._small:
+                return made
+            self._truths[index, head] = made
+        return self._truths[index, head]
 
 
 @dataclass(frozen=True)
