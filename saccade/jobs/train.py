@@ -50,6 +50,7 @@ from saccade.training.step_search import search_rate
 DEFAULT_BUDGET = "10m"
 SELFTEST_IMAGES = 8
 SELFTEST_SHARE = 0.04  # of a budget
+FLOOR_PIXEL_S = 4e-6  # of a pixel's superpixel and its features
 PROBE_S = 4.0  # of steps that are timed, at most a fortieth of a budget
 
 
@@ -295,7 +296,7 @@ def with_epochs(plan: Plan, options: TrainOptions, prepared: Prepared, model: Sy
         return replace(plan, settings=replace(plan.settings, epochs=int(options.epochs)), origins={**plan.origins, "epochs": "user"})
     budget = options.budget or DEFAULT_BUDGET
     speed = measured(model, plan, options, feeds, run, engine)
-    after = 5 + options.floors_s * min(1.0, n / 2000) + 2 * (speed.first_s - speed.later_s + speed.validate_s) * (test + val)
+    after = 5 + floors_time(plan, options, n, n + test) + 2 * (speed.first_s - speed.later_s + speed.validate_s) * (test + val)
     after += finishing.REFINE_SECONDS if finishing.tunable(model) is not None else 0.0
     left = seconds(budget) - (time.monotonic() - began) - after
     most = round(enough_epochs(n) * prepared.task.recipe(plan.model).epochs * (2 if options.budget else 1))  # who grants the time may use it
@@ -311,6 +312,13 @@ def with_epochs(plan: Plan, options: TrainOptions, prepared: Prepared, model: Sy
         return plan
     why = f"auto: {PARTS} parts of an epoch in a budget of {budget}"
     return replace(plan, settings=replace(plan.settings, epochs=PARTS), epoch_images=part, origins={**plan.origins, "epochs": why, "epoch_images": why})
+
+
+def floors_time(plan: Plan, options: TrainOptions, train: int, images: int) -> float:
+    """Seconds that simple models are likely to take: all they may from 2,000 training images on; of maps by the pixels of all images (or windows)."""
+    if find_task(plan.task).head != "map":
+        return options.floors_s * min(1.0, train / 2000)
+    return min(options.floors_s, images * math.prod(Preprocess.from_dict(plan.preprocess).size) * FLOOR_PIXEL_S)
 
 
 def measured(model: System, plan: Plan, options: TrainOptions, feeds: Feeds, run: RunFolder, engine: Engine) -> Speed:

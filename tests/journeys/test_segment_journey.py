@@ -2,16 +2,18 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from saccade.data.preprocess import Preprocess
 from saccade.jobs.evaluate import EvaluateOptions, run_evaluate
 from saccade.jobs.options import make_options
 from saccade.jobs.predict import PredictOptions, run_predict
-from saccade.jobs.train import run_train
+from saccade.jobs.train import FLOOR_PIXEL_S, floors_time, run_train
 
 FEW = {"task": "segment", "floors": False, "selftest": False, "threads": 1, "seed": 1, "workers": 1}
 
@@ -146,3 +148,35 @@ def test_superpixels_answer_like_any_model(floor, cells, tmp_path):
     assert len(again) == 20 and again.values["mean_iou"].value == pytest.approx(stored["mean_iou"]["value"], abs=0.1)
     run_predict(floor / "model.saccade", cells / "19" / "images" / "19.png", out=tmp_path / "out")
     assert cv2.imread(str(next((tmp_path / "out" / "answers").iterdir())), 0).shape == (48, 64)
+
+
+def test_scribbles_alone_teach(cells, tmp_path):
+    """A stroke through each object and one on the background, as maps that are 255 elsewhere."""
+    data = tmp_path / "scribbles"
+    for kind in ("images", "masks"):
+        (data / kind).mkdir(parents=True)
+    for folder in sorted(cells.iterdir())[:12]:
+        masks = [cv2.imread(str(path), 0) > 0 for path in (folder / "masks").iterdir()]
+        told, front = np.full(masks[0].shape, 255, np.uint8), np.any(masks, axis=0)
+        for mask in masks:
+            row = int(np.nonzero(mask)[0].mean())
+            told[row, mask[row]] = 1
+        told[5, ~front[5]] = 0
+        told[:, 40][~front[:, 40]] = 0
+        cv2.imwrite(str(data / "masks" / f"{folder.name}.png"), told)
+        cv2.imwrite(str(data / "images" / f"{folder.name}.png"), cv2.imread(str(folder / "images" / f"{folder.name}.png")))
+    (data / "classes.txt").write_text("background\nobject\n")
+    run_train(make_options(data=str(data), out=tmp_path / "run", val=0.0, model="superpixels", set=("step=4",), **FEW))
+    counts = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert counts["classes"] == ["background", "object"]
+    found = run_evaluate(tmp_path / "run", cells, EvaluateOptions(split="all")).evaluation.values
+    assert found["foreground_iou"].value > 0.6 and found["foreground_iou"].n == 20
+
+
+def test_a_budget_keeps_the_time_that_floors_take():
+    options = SimpleNamespace(floors_s=20.0)
+    plan = SimpleNamespace(task="segment", preprocess=Preprocess((64, 64), 3, mode="keep").to_dict())
+    assert floors_time(plan, options, 100, 120) == pytest.approx(120 * 64 * 64 * FLOOR_PIXEL_S)
+    assert floors_time(plan, options, 10**6, 10**6) == 20
+    plan.task = "classify"
+    assert floors_time(plan, options, 500, 10**6) == 5
