@@ -164,17 +164,18 @@ def matched(truth: np.ndarray, answer: np.ndarray, threshold: float = 0.5) -> tu
 
 def measured(ids: np.ndarray) -> Measured:
     """Object numbers (h, w) from 1 without gaps -> their measures, in pixels."""
-    n = int(ids.max(initial=0))
-    area = np.bincount(ids.ravel(), minlength=n + 1)[1:]
-    box, centre, sides, perimeter = np.zeros((n, 4)), np.zeros((n, 2)), np.zeros((n, 2)), np.zeros(n)
-    y, x = np.nonzero(ids)
-    order = np.argsort(ids[y, x], kind="stable")
-    for i, (rows, columns) in enumerate(zip(*(np.split(v[order], np.cumsum(area)[:-1]) for v in (y, x)), strict=True) if n else ()):
-        x0, y0, x1, y1 = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-        box[i], centre[i] = (x0, y0, x1, y1), (columns.mean() + 0.5, rows.mean() + 0.5)
-        patch = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        patch[rows - y0, columns - x0] = 1
-        outlines, _ = cv2.findContours(patch, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    from scipy.ndimage import find_objects
+
+    parts = find_objects(ids)
+    n = len(parts)
+    area, box, centre, sides, perimeter = np.zeros(n, np.int64), np.zeros((n, 4)), np.zeros((n, 2)), np.zeros((n, 2)), np.zeros(n)
+    for i, (down, across) in enumerate(parts):
+        patch = ids[down, across] == i + 1
+        area[i], at_rows, at_columns = patch.sum(), patch.sum(1), patch.sum(0)
+        box[i] = across.start, down.start, across.stop, down.stop
+        middle = (at_columns @ np.arange(across.start, across.stop), at_rows @ np.arange(down.start, down.stop))
+        centre[i] = np.array(middle) / area[i] + 0.5
+        outlines, _ = cv2.findContours(patch.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         perimeter[i] = sum(cv2.arcLength(outline, True) for outline in outlines)
         sides[i] = _sides(np.concatenate(outlines)[:, 0])
     return Measured(area, box, centre, sides.max(1, initial=0), sides.min(1, initial=np.inf) if n else np.zeros(0), perimeter)
