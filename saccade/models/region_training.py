@@ -37,7 +37,7 @@ TOLD_EVERY_S = 0.5
 
 
 class Lesson(NamedTuple):
-    """The arguments of training, see `models.regions.rcnn`."""
+    """The arguments of training, see `models.regions.region_cnn`."""
 
     epochs: int
     minutes: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import torch
@@ -126,10 +127,11 @@ class PyramidModel(RegionModel):
             trainer.on_maps(self.of_map)
 
 
-def rcnn(
+def region_cnn(
     inputs: Inputs,
     space: LabelSpace,
     *,
+    once: bool,
     backbone: BackboneName = "small",
     width: WidthFactor = 1.0,
     side: Side = 64,
@@ -146,54 +148,31 @@ def rcnn(
     detections: Many = 100,
     threshold: Share = 0.02,
 ) -> Model:
-    """R-CNN: Girshick, Donahue, Darrell, Malik, "Rich feature hierarchies for accurate object detection and semantic segmentation", CVPR 2014.
+    """Searched proposals, features of each by a network, support vector machines and boxes moved by ridge regression: `rcnn` and `spp`.
 
+    rcnn, R-CNN: Girshick, Donahue, Darrell, Malik, "Rich feature hierarchies for accurate object detection and semantic segmentation", CVPR 2014.
     Published: 58.5 % mAP on PASCAL VOC 2007 with box regression (AlexNet, from ImageNet), 66.0 % with VGG-16; 13 s an image on a GPU, 84 hours of training.
     Selective search (`search`: its mode), each of the `proposals` warped to side x side pixels and sent through the network, a linear support vector
     machine for each class against hard negatives (`cost`, `passes` over the images), boxes moved by ridge regression (`penalty`).
     The network is trained first as a classifier of `samples` warped regions of each image for so many `epochs`, or until `minutes` are over where that is
     not 0; epochs=0 takes the features of --from as they are. Deviations: 64 pixels a side and not 227, a backbone up to stride 16
     with two dense layers of `hidden`, trained from scratch unless told otherwise; scores are made probabilities (Platt 1999).
-    """
-    body = _body(inputs, backbone, width)
-    cells = side // STRIDE
-    head = RegionHead(body.levels[-1].channels * cells * cells, len(space), hidden=hidden, by="machines", answerer=Answerer(threshold, 0.3, detections))
-    lesson = Lesson(epochs, minutes, rate, samples, cost, penalty, passes)
-    return RegionModel(body, head, Searched(proposals, search), lesson, side=side, context=16 / 227)
 
-
-def spp(
-    inputs: Inputs,
-    space: LabelSpace,
-    *,
-    backbone: BackboneName = "small",
-    width: WidthFactor = 1.0,
-    side: Side = 64,
-    hidden: Width = 256,
-    search: Mode = "fast",
-    proposals: Many = 2000,
-    epochs: Epochs = 10,
-    minutes: Minutes = 0.0,
-    rate: Rate = 1e-3,
-    samples: Many = 32,
-    cost: Cost = 1e-3,
-    penalty: Cost = 1000.0,
-    passes: Passes = 1,
-    detections: Many = 100,
-    threshold: Share = 0.02,
-) -> Model:
-    """SPP-net: He, Zhang, Ren, Sun, "Spatial pyramid pooling in deep convolutional networks for visual recognition", ECCV 2014.
-
-    Published: 59.2 % mAP on PASCAL VOC 2007, 24 to 102 times as fast as R-CNN with the same network. As `rcnn`, but the convolutions see each image once, and
+    spp, SPP-net: He, Zhang, Ren, Sun, "Spatial pyramid pooling in deep convolutional networks for visual recognition", ECCV 2014.
+    Published: 59.2 % mAP on PASCAL VOC 2007, 24 to 102 times as fast as R-CNN with the same network. The convolutions see each image `once`, and
     every proposal is pooled from their last map in a spatial pyramid of 1x1, 2x2, 3x3 and 6x6 bins. The convolutions are trained on warped regions,
-    as in `rcnn`; then the dense layers, on regions of the maps. Deviations: one scale of the image; corners are rounded to cells as in Fast
-    R-CNN; for the rest see `rcnn`.
+    as above; then the dense layers, on regions of the maps. Deviations: one scale of the image; corners are rounded to cells as in Fast R-CNN.
     """
     body = _body(inputs, backbone, width)
-    bins = sum(n * n for n in PYRAMID)
-    head = RegionHead(body.levels[-1].channels * bins, len(space), hidden=hidden, by="machines", answerer=Answerer(threshold, 0.3, detections))
+    cells = sum(n * n for n in PYRAMID) if once else (side // STRIDE) ** 2
+    head = RegionHead(body.levels[-1].channels * cells, len(space), hidden=hidden, by="machines", answerer=Answerer(threshold, 0.3, detections))
     lesson = Lesson(epochs, minutes, rate, samples, cost, penalty, passes)
-    return PyramidModel(body, head, Searched(proposals, search), lesson, side=side, context=0.0)
+    kind, context = (PyramidModel, 0.0) if once else (RegionModel, 16 / 227)
+    return kind(body, head, Searched(proposals, search), lesson, side=side, context=context)
+
+
+rcnn = partial(region_cnn, once=False)
+spp = partial(region_cnn, once=True)
 
 
 def sliding_window(
