@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saccade.core import Dataset, LabelSpace, Record
+from saccade.core import Dataset, Record
 from saccade.data.tiles import KEPT_BYTES, Kept, Parts, Window
 from saccade.errors import UsageError, unknown_name
 from saccade.targets import Boxes, Keypoints
@@ -125,35 +125,17 @@ class CroppedDataset(Parts):
             targets = {HEAD: None if truth is None else StoredCrop(truth, self.crop[-1])}
             self.records.append(replace(record, id=f"{record.id}@{row}", targets=targets, size=window.size))
 
-    @property
-    def name(self) -> str:
-        return self.dataset.name
-
-    @property
-    def spaces(self) -> Mapping[str, LabelSpace]:
-        return self.dataset.spaces
-
-    @property
-    def channels(self) -> int:
-        return self.dataset.channels
-
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the data set's, of the rule and of the crops that there are."""
         return hashlib.blake2b(repr((self.dataset.fingerprint, self.crops, self.crop)).encode(), digest_size=16).hexdigest()
 
-    def __len__(self) -> int:
-        return len(self.crop)
+    def part(self, i: int) -> tuple[int, Window]:
+        return self.crop[i].place, self.crop[i].window
 
     def read(self, i: int, size: tuple[int, int] | None = None) -> np.ndarray:
         """The pixels (h, w, C) of a crop; never reduced, for it `size` says only what would be enough."""
-        place, _, window = self.crop[i]
-        whole = self.kept.get(place, lambda: self.dataset.read(place), lambda made: made.nbytes)
-        h, w = window.size
-        return np.ascontiguousarray(whole[window.y : window.y + h, window.x : window.x + w])
-
-    def size(self, i: int) -> tuple[int, int]:
-        return self.crop[i].window.size
+        return self.pixels(i)
 
     def truth(self, i: int) -> dict[str, Any]:
         """The object's key points in the pixels of its crop."""

@@ -245,10 +245,42 @@ def tile_of(target: Any, window: Window, least: float) -> Any:
 class Parts(ABC):
     """A data set whose records are parts of another data set's images: windows of each, or the crops of its objects.
 
-    dataset: the one of whole images. `joined` turns answers of parts into answers of images.
+    dataset: the one of whole images; records: one for each part; kept: what was read of whole images, which is used for their next parts.
+    `joined` turns answers of parts into answers of images.
     """
 
     dataset: Dataset
+    records: Sequence[Record]
+    kept: Kept
+
+    @property
+    def name(self) -> str:
+        return self.dataset.name
+
+    @property
+    def spaces(self) -> Mapping[str, LabelSpace]:
+        return self.dataset.spaces
+
+    @property
+    def channels(self) -> int:
+        return self.dataset.channels
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @abstractmethod
+    def part(self, i: int) -> tuple[int, Window]:
+        """The place in `dataset` of the image that a part is of, and the part."""
+
+    def size(self, i: int) -> tuple[int, int]:
+        return self.part(i)[1].size
+
+    def pixels(self, i: int) -> np.ndarray:
+        """(h, w, C) of a part, cut out of the decoded image."""
+        place, window = self.part(i)
+        whole = self.kept.get(("pixels", place), lambda: self.dataset.read(place), lambda made: made.nbytes)
+        h, w = window.size
+        return np.ascontiguousarray(whole[window.y : window.y + h, window.x : window.x + w])
 
     @abstractmethod
     def joined(self, answers: Iterable[tuple[str, Any]]) -> Iterator[tuple[int, Any]]:
@@ -277,18 +309,6 @@ class TiledDataset(Parts):
         }
         return replace(record, id=f"{record.id}@{window.x},{window.y}", targets=targets, size=window.size)
 
-    @property
-    def name(self) -> str:
-        return self.dataset.name
-
-    @property
-    def spaces(self) -> Mapping[str, LabelSpace]:
-        return self.dataset.spaces
-
-    @property
-    def channels(self) -> int:
-        return self.dataset.channels
-
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the data set's, of the tiling, and of the windows that are left."""
@@ -297,20 +317,15 @@ class TiledDataset(Parts):
             digest.update(repr(record.id).encode("utf-8", "backslashreplace"))
         return digest.hexdigest()
 
-    def __len__(self) -> int:
-        return len(self.parts)
+    def part(self, i: int) -> tuple[int, Window]:
+        return self.parts[i]
 
     def read(self, i: int, size: tuple[int, int] | None = None) -> np.ndarray:
         """The pixels (h, w, C) of a window; a part of an image is never reduced, for it `size` says only what would be enough."""
         place, window = self.parts[i]
         if window.size == self.dataset.size(place):
             return self.dataset.read(place, size)
-        whole = self.kept.get(("pixels", place), lambda: self.dataset.read(place), lambda made: made.nbytes)
-        h, w = window.size
-        return np.ascontiguousarray(whole[window.y : window.y + h, window.x : window.x + w])
-
-    def size(self, i: int) -> tuple[int, int]:
-        return self.parts[i][1].size
+        return self.pixels(i)
 
     def truth(self, i: int) -> dict[str, Any]:
         """The window's truths; a mask in a file is loaded once for its windows."""
