@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from saccade.cli.options import Device, DrawnLabel, DrawSteps, GenerativeModel, Guidance, NewFolder, Threads
+from saccade.cli.options import Device, DrawnCondition, DrawnLabel, DrawSteps, GenerativeModel, Guidance, NewFolder, Threads
 from saccade.cli.output import Output
 
 EXAMPLES = (
@@ -24,6 +24,7 @@ def interpolate(
     *,
     pictures: Annotated[int, Parameter(help="in the strip, both ends among them", metavar="N")] = 11,
     label: DrawnLabel = None,
+    condition: DrawnCondition = (),
     steps: DrawSteps = None,
     guidance: Guidance = 1.0,
     out: NewFolder = Path("strip"),
@@ -34,7 +35,7 @@ def interpolate(
     """A strip of pictures from one to another, through the codes or the noise of a generative model."""
     from saccade import api
 
-    chosen = {"pictures": pictures, "label": label, "steps": steps, "guidance": guidance}
+    chosen = {"pictures": pictures, "label": label, "condition": condition, "steps": steps, "guidance": guidance}
     result = api.interpolate(model, first, last, out=out, threads=threads, device=device, **chosen)
     show.event("result", **result.to_dict())
     show.line(f"done   {len(result.pictures):,} pictures, see {result.path / 'strip.png'}")

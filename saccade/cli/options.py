@@ -37,9 +37,12 @@ AllowNan = Annotated[bool, Parameter(help="read a model file whose weights are n
 ModelFile = Annotated[Path, Parameter(help="a model.saccade, or a run's folder")]
 CodedData = Annotated[str, Parameter(help="a folder, a table, IDX files, or vectors (.csv, .npy); labels are not needed")]
 Part = Annotated[Literal["train", "val", "test", "all"], Parameter(help="part of the data", metavar="PART")]
-GenerativeModel = Annotated[Path, Parameter(help="a model.saccade of the task generate, or a run")]
+GenerativeModel = Annotated[Path, Parameter(help="a model.saccade of the task generate (of sample: represent too), or a run")]
 DrawnLabel = Annotated[str | None, Parameter(help="draw this class (default: every class in turn, or none)", metavar="NAME")]
 DrawSteps = Annotated[int | None, Parameter(help="of diffusion, from noise to picture (default: the model's own)", metavar="N")]
+DrawnCondition = Annotated[
+    tuple[str, ...], Parameter(help="COLUMN=NUMBER that every picture is told; again for more (default: the column's mean)", metavar="COLUMN=X")
+]
 Guidance = Annotated[float, Parameter(help="1 = as learnt; above, more typical of the class; 0 = not told the class", metavar="X")]
 NoiseSeed = Annotated[int, Parameter(help="of the noise; picture i of a seed is the same however many are drawn")]
 NewFolder = Annotated[Path, Parameter(help="a new folder", metavar="DIR")]

@@ -15,6 +15,7 @@ from torch import Tensor
 from saccade.core import Dataset
 from saccade.data.crops import CroppedDataset, Crops
 from saccade.data.tiles import Tiling, windowed
+from saccade.data.told import Told
 from saccade.data.whiten import Whitening
 from saccade.data.words import Vocabulary
 from saccade.errors import ModelError, UsageError, nearest, unknown_name
@@ -57,6 +58,7 @@ class Preprocess:
     what deeper images were scaled by. whitening: what is done to the values last, None for nothing. tiling: the windows of an
     image that are inputs each, their answers being put together; None where the whole image is the input. crops: how objects are cut out
     where each is an input of its own. vocabulary: the words that documents are counted in (`data.words`), None for what are none.
+    told: the columns of numbers that generated pictures are told (`data.told`), None for none.
     """
 
     size: tuple[int, int]
@@ -68,6 +70,7 @@ class Preprocess:
     tiling: Tiling | None = None
     crops: Crops | None = None
     vocabulary: Vocabulary | None = None
+    told: Told | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in tuple(MODES):
@@ -184,8 +187,8 @@ class Preprocess:
         return cv2.BORDER_CONSTANT if self.mode in ("letterbox", *PADDED) else cv2.BORDER_REFLECT_101
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values; `whitening`, `tiling`, `crops` and `vocabulary` only where there are some."""
-        more = {name: getattr(self, name) for name in ("whitening", "tiling", "crops", "vocabulary")}
+        """JSON values; `whitening`, `tiling`, `crops`, `vocabulary` and `told` only where there are some."""
+        more = {name: getattr(self, name) for name in ("whitening", "tiling", "crops", "vocabulary", "told")}
         held = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in more}
         held |= {"size": list(self.size), "value_range": None if self.value_range is None else list(self.value_range)}
         return held | {name: value.to_dict() for name, value in more.items() if value is not None}
@@ -207,6 +210,8 @@ class Preprocess:
             given["crops"] = _stored(Crops, given["crops"], "crops")
         if given.get("vocabulary") is not None:
             given["vocabulary"] = Vocabulary.from_dict(given["vocabulary"])
+        if given.get("told") is not None:
+            given["told"] = Told.from_dict(given["told"])
         return cls(**given)
 
 

@@ -29,6 +29,7 @@ class Seen(NamedTuple):
 
 class Generative(System, ABC):
     """A system with a sampler. `noise_shape`: of one sample's noise. `classes`: the length of the vector that it is told, 0 where it is told nothing.
+    columns: the names of the numbers that it is told in place of classes (`data.told`): the vector has one more, which says that they are known.
 
     steps: how many a sampler takes where nobody says, None where it takes no steps. guides: whether samples can be guided. encodes: whether `encode`
     finds the code of a picture. judged: samples that an epoch's validation judges; shown: those that it draws.
@@ -42,12 +43,15 @@ class Generative(System, ABC):
     judged = 500
     shown = 36
 
-    def __init__(self, inputs: Inputs, space: LabelSpace, *, conditional: bool) -> None:
+    def __init__(self, inputs: Inputs, space: LabelSpace, *, conditional: bool, columns: Sequence[str] = ()) -> None:
         super().__init__()
+        if conditional and columns:
+            raise ValueError("conditional = True tells classes, columns tell numbers: one of them")
         if conditional and not len(space):
             raise ValueError("conditional = True: the data have no classes that it could be told")
         self.channels, self.size = inputs.channels, inputs.size
-        self.classes = len(space) if conditional else 0
+        self.columns = tuple(columns)
+        self.classes = len(columns) + 1 if columns else len(space) if conditional else 0
         self.noise_shape: tuple[int, ...] = ()
 
     # -- what it is told ---------------------------------------------------------------------------------------------
@@ -69,7 +73,7 @@ class Generative(System, ABC):
         return rows
 
     def told_of(self, labels: Sequence[int] | Tensor | None, n: int) -> Tensor | None:
-        """(n, K) of class ids, or of vectors (n, K) as they are; of None for n samples every class in turn.
+        """(n, K) of class ids, or of vectors (n, K) as they are; of None for n samples every class in turn, or the mean of every column.
 
         Raises ValueError for a system that is told nothing, and for ids or shapes that are not its own.
         """
@@ -81,10 +85,18 @@ class Generative(System, ABC):
             if tuple(labels.shape) != (n, self.classes):
                 raise ValueError(f"vectors are {tuple(labels.shape)}; expected {(n, self.classes)}")
             return labels.to(self.device, torch.float32)
+        if self.columns:
+            if labels is not None:
+                raise ValueError(f"the model is told the columns {', '.join(self.columns)}, and has no classes")
+            return nn.functional.one_hot(torch.full((n,), self.classes - 1), self.classes).to(self.device, torch.float32)
         ids = torch.arange(n) % self.classes if labels is None else torch.as_tensor(labels, dtype=torch.int64)
         if tuple(ids.shape) != (n,) or bool(((ids < 0) | (ids >= self.classes)).any()):
             raise ValueError(f"labels are {ids.tolist()[:8]}; expected {n} class ids from 0 to {self.classes - 1}")
         return nn.functional.one_hot(ids, self.classes).to(self.device, torch.float32)
+
+    def usual(self, n: int) -> Tensor | None:
+        """(n, K): the first class, or the mean of every column; None for a system that is told nothing."""
+        return None if not self.classes else self.told_of(None if self.columns else [0] * n, n)
 
     # -- what it gives -----------------------------------------------------------------------------------------------
 

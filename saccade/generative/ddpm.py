@@ -41,8 +41,9 @@ class Ddpm(Generative):
         sampling_steps: int,
         conditional: bool,
         drop: float,
+        columns: Sequence[str] = (),
     ) -> None:
-        super().__init__(inputs, space, conditional=conditional)
+        super().__init__(inputs, space, conditional=conditional, columns=columns)
         if sampling_steps > times:
             raise ValueError(f"sampling_steps = {sampling_steps} are more than times = {times}")
         self.drop, self.steps = drop, sampling_steps

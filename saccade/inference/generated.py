@@ -15,6 +15,7 @@ from torch import Tensor
 
 from saccade import storage
 from saccade.core import LabelSpace
+from saccade.data.conditions import Condition
 from saccade.data.loader import Loader
 from saccade.data.tiles import images_of
 from saccade.generative.base import Generative
@@ -90,9 +91,9 @@ def evaluate_samples(
     return Generated(space, head, metric, rows, sheets=sheets, judged=judged, alerts=alerts)
 
 
-def _rows(model: Generative, loader: Loader, metric: Samples, head: str, progress: Callable[[int, int], None] | None) -> tuple[list[dict[str, Any]], list[int]]:
-    """A row a picture, and its class where it has one; the first `WEIGHTED`, to the end of a batch, with their likelihood."""
-    images, rows, labels = images_of(loader.dataset), list[dict[str, Any]](), list[int]()
+def _rows(model: Generative, loader: Loader, metric: Samples, head: str, progress: Callable[[int, int], None] | None) -> tuple[list[dict[str, Any]], list[Any]]:
+    """A row a picture, and its class or its vector where it has one; the first `WEIGHTED`, to the end of a batch, with their likelihood."""
+    images, rows, labels = images_of(loader.dataset), list[dict[str, Any]](), list[Any]()
     places, root = {record.id: i for i, record in enumerate(images.records)}, Path(getattr(images, "root", "."))
     key = first_fact(model)
     for batch in loader.epoch(0):
@@ -106,7 +107,7 @@ def _rows(model: Generative, loader: Loader, metric: Samples, head: str, progres
             bad = None if key is None else (-facts[key] if key == "elbo" else facts[key])
             row = {"id": record.id, "path": relative(record.path, root), "group": record.group, "facts": facts, "badness": bad}
             rows.append(row | ({} if likelihood is None else {"log_likelihood": round(likelihood, 4)}))
-            labels.append(getattr(target, "index", -1))
+            labels.append(target.probabilities if isinstance(target, Condition) else getattr(target, "index", -1))
         if progress is not None:
             progress(len(rows), len(images))
     metric.note("log_likelihood", [row["log_likelihood"] for row in rows if "log_likelihood" in row])
@@ -118,8 +119,11 @@ def first_fact(model: Generative) -> str | None:
     return "elbo" if isinstance(model, Vae) else "denoising" if model.steps is not None else None
 
 
-def _repeated(labels: Sequence[int], n: int, model: Generative) -> list[int] | None:
-    """The classes of the pictures, over and over, for n samples; every class in turn where none is known."""
+def _repeated(labels: Sequence[Any], n: int, model: Generative) -> list[int] | Tensor | None:
+    """The classes or vectors of the pictures, over and over, for n samples; every class in turn, or the means, where none is known."""
+    vectors = [label for label in labels if isinstance(label, Tensor)]
+    if model.columns:
+        return torch.stack([vectors[i % len(vectors)] for i in range(n)]) if vectors else None
     known = [label for label in labels if 0 <= label < model.classes]
     return [known[i % len(known)] for i in range(n)] if known else None
 
@@ -180,9 +184,9 @@ def unsaid(model: Generative, n: int) -> Tensor | None:
 def strips(model: Generative, pictures: Tensor, steps: int = STEPS) -> Iterator[Tensor]:
     """Strips (steps, C, h, w): between the codes of pictures (2k, C, h, w) two by two, or between samples where pictures have no exact codes.
 
-    All are told the first class where classes are told.
+    All are told the first class where classes are told, and the means where numbers are.
     """
-    exact, told = straight(model) and len(pictures) >= 2, model.told_of([0] * steps, steps) if model.classes else None
+    exact, told = straight(model) and len(pictures) >= 2, model.usual(steps)
     codes = model.encode(pictures.to(model.device)) if exact else model.noise(2 * STRIPS, seed=1)
     for first, last in zip(codes[0::2], codes[1::2], strict=False):
         yield model.draw(between(first, last, steps, spherical=not exact).to(model.device), told).cpu()
@@ -192,7 +196,7 @@ def slider_rows(
     model: Generative, base: Tensor | None = None, told: Tensor | None = None, *, most: int = SLIDERS, n: int = 9, places: list[int] | None = None
 ) -> tuple[Tensor, list[int]]:
     """(rows x n, C, h, w) and which codes the rows are of: those given, or those that change the picture most. base: (codes,), nought where nothing is said."""
-    told = told if told is not None else model.told_of([0], 1) if model.classes else None
+    told = told if told is not None else model.usual(1)
     places = places or effects(model, told).argsort(descending=True)[:most].tolist()
     start = torch.zeros(model.noise_shape, device=model.device) if base is None else base
     rows = sliders(start, places, n)

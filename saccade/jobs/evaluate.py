@@ -17,6 +17,7 @@ from saccade.bundle import Bundle
 from saccade.core import LabelSpace, Model
 from saccade.data.check import check
 from saccade.data.columns import columns
+from saccade.data.conditions import a_number, columns_of, conditioned
 from saccade.data.dataset import ImageDataset
 from saccade.data.preprocess import Preprocess
 from saccade.data.tiles import Tiling
@@ -134,12 +135,15 @@ def run_evaluate(
     judged = judged_by(model, chosen)
     found = retiled(joined(model, chosen.with_, chosen.views, chosen.combine), chosen.tile, chosen.tile_overlap)
     task, (head, space) = find_task(found.card.task), next(iter(found.card.spaces.items()))
-    opened = with_task(open_for(task, data, format=chosen.format, group=chosen.group, label=chosen.label, follow=chosen.follow), task)
+    preprocess = Preprocess.from_dict(found.card.preprocess)
+    label = chosen.label or (None if preprocess.told is None else a_number(preprocess.told.columns[0]))
+    opened = with_task(open_for(task, data, format=chosen.format, group=chosen.group, label=label, follow=chosen.follow), task)
     report = check(opened, near=False, progress=progress)
     report.gate(chosen.max_bad, allow_leak=True, learning=False)
-    preprocess = Preprocess.from_dict(found.card.preprocess)
     in_numbers = in_words(columns(report.dataset, limit=found.card.inputs.size[0]), preprocess.vocabulary, where=str(data))
     dataset = fitted(in_numbers, found, str(data))
+    if preprocess.told is not None:
+        dataset = conditioned(dataset, preprocess.told, columns_of(data, preprocess.told.columns, group=chosen.group, follow=chosen.follow))
     part, reason, places = chosen_part(dataset, chosen.split)
     post = task.postprocess.from_dict(found.card.postprocess, space, where=str(model))
     if chosen.threshold is not None:

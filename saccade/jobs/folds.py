@@ -21,7 +21,7 @@ from saccade.errors import DataError, InterruptedRun, UsageError
 from saccade.inference.classified import Classified
 from saccade.jobs.finish import write_report
 from saccade.jobs.options import TrainOptions, seconds
-from saccade.jobs.prepare import Opened, Prepared, counted, open_checked
+from saccade.jobs.prepare import Opened, Prepared, counted, open_checked, with_conditions
 from saccade.jobs.train import DEFAULT_BUDGET, RunResult, begin, ending, train_prepared
 from saccade.metrics import paired
 from saccade.training.engine import set_threads
@@ -103,7 +103,7 @@ def _one_fold(options: TrainOptions, resumed: TrainOptions, prepared: Prepared, 
     with ending(run), stopping_as(parent):
         if "plan" in run.info:
             plan = adjusted(Plan.from_dict(run.info["plan"]), resumed)
-            prepared = counted(prepared, plan.vocabulary)
+            prepared = with_conditions(counted(prepared, plan.vocabulary), options, plan.told)
             run.begin()
             engine, model = Engine(plan.device, plan.settings.precision), plan.build(prepared.space)
             train_planned(plan, model, make_feeds(plan, prepared, model), prepared, run, engine, floors_s=options.floors_s)

@@ -120,6 +120,7 @@ class TrainOptions(BaseModel):
     set: Annotated[tuple[str, ...], Field(description="an argument of the network, such as dropout=0.3")] = ()
     words: Annotated[int | None, Field(ge=1, le=4096, description="of documents: how many words are counted, the most frequent (default: 2000)")] = None
     word_scale: Annotated[Literal["log", "tfidf"] | None, Field(description="of documents: ln(1 + count) of each word (default), or tf-idf")] = None
+    condition: Annotated[tuple[str, ...], Field(description="of generation: a column of numbers that the model is told beside each picture")] = ()
     test: Annotated[float | None, Field(ge=0, description="share (or number) of images kept aside for the final numbers")] = None
     val: Annotated[float | None, Field(ge=0, description="share (or number) of images to choose by")] = None
     order: Annotated[Literal["random", "last"], Field(description="which images are kept aside")] = "random"

@@ -19,6 +19,7 @@ from saccade.data.crops import Crops, typical_crop
 from saccade.data.loader import heads_of
 from saccade.data.preprocess import Preprocess
 from saccade.data.tiles import Tiling, square
+from saccade.data.told import Told
 from saccade.data.words import Vocabulary
 from saccade.errors import UsageError
 from saccade.inference.device import multiply_adds
@@ -28,7 +29,8 @@ from saccade.jobs.prepare import Prepared
 from saccade.jobs.start import source_of
 from saccade.jobs.tiling import required
 from saccade.jobs.tricks import class_weights, initialisation, mean_of_weights, penalties
-from saccade.models.table import build, settled
+from saccade.models.arguments import schema
+from saccade.models.table import build, find, settled
 from saccade.tasks import Task
 from saccade.training.engine import auto_precision, pick_device
 from saccade.training.initialisations import initialise
@@ -72,6 +74,12 @@ class Plan:
         held = self.preprocess.get("vocabulary")
         return None if held is None else Vocabulary.from_dict(held)
 
+    @property
+    def told(self) -> Told | None:
+        """The columns that generated pictures are told."""
+        held = self.preprocess.get("told")
+        return None if held is None else Told.from_dict(held)
+
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
         given = dict(stored["inputs"])
@@ -99,7 +107,7 @@ class Plan:
         }
         own |= {k: ",".join(v) if isinstance(v, list) else v for k, v in self.start.items() if k != "rates"}
         own |= {_OPTION_OF.get(k, k): v for k, v in asdict(self.settings).items()}
-        return own | {f"preprocess.{k}": v for k, v in self.preprocess.items() if k not in ("size", "tiling", "crops", "vocabulary")} | nested
+        return own | {f"preprocess.{k}": v for k, v in self.preprocess.items() if k not in ("size", "tiling", "crops", "vocabulary", "told")} | nested
 
     def build(self, space: LabelSpace) -> System:
         """The network with its first weights, which follow from the seed alone."""
@@ -144,7 +152,7 @@ def make_plan(options: TrainOptions, prepared: Prepared, *, brief: bool = False)
         recipe = replace(recipe, arguments={**task.suggests(prepared.dataset, model), **recipe.arguments})
     tile = choose("tile", task.tile, "pictures are answered pixel for pixel, by windows" if task.tile else "")
     tiling = square(tile, choose("tile_overlap", None, "a quarter of the window" if tile else ""))
-    arguments = network_arguments(options, choose, recipe)
+    arguments = told_columns(choose, prepared, model, network_arguments(options, choose, recipe))
     crops = cropping(task, model, arguments, tiling)
     if tiling is not None:
         typical = min(typical[0], tiling.size[0]), min(typical[1], tiling.size[1])
@@ -155,7 +163,7 @@ def make_plan(options: TrainOptions, prepared: Prepared, *, brief: bool = False)
     else:
         size = _size(options, choose, given.size(model) or task.size(model, typical), typical)
     common: dict[str, Any] = {"mode": task.mode, "value_range": prepared.dataset.value_range, "tiling": tiling, "crops": crops}
-    common |= words(choose, prepared)
+    common |= words(choose, prepared) | ({"told": prepared.told} if prepared.told is not None else {})
     preprocess = Preprocess(size=size, channels=prepared.dataset.channels, **common)
     train = preprocess.parts(prepared.part("train"))
     n = len(train)
@@ -187,6 +195,19 @@ def cropping(task: Task[Any], model: str, arguments: Mapping[str, Any], tiling: 
     if crops is not None and tiling is not None:
         raise UsageError("USE-OPTION", "this network sees one object at a time", where="--tile", fix="leave --tile out, or --set view=whole")
     return crops
+
+
+def told_columns(choose: Chooser, prepared: Prepared, model: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The network's arguments with the columns that its pictures are told. Raises UsageError USE-OPTION for a network that is told none, and for
+    columns that are set as an argument."""
+    if prepared.told is None:
+        if arguments.get("columns"):
+            raise UsageError("USE-OPTION", "columns are named by --condition", where="--set", fix="give --condition COLUMN")
+        return arguments
+    if "columns" not in schema(find(prepared.task.name, model)).model_fields:
+        raise UsageError("USE-OPTION", f"{model} is told no columns of numbers", where="--condition", fix="choose ddpm or latent_ddpm, or leave it out")
+    choose.origins |= {"network.columns": "user: --condition", "network.conditional": "auto: columns are told in place of classes"}
+    return arguments | {"columns": list(prepared.told.columns), "conditional": False}
 
 
 def words(choose: Chooser, prepared: Prepared) -> dict[str, Any]:

@@ -11,10 +11,12 @@ from saccade import bundle
 from saccade.core import LabelSpace
 from saccade.data.check import CheckReport, check
 from saccade.data.columns import columns, has_sequences
+from saccade.data.conditions import a_number, columns_of, conditioned
 from saccade.data.contents import contents_of, heads, tally
 from saccade.data.dataset import ImageDataset
 from saccade.data.open import open_dataset
 from saccade.data.split import Split, make_split, read_split
+from saccade.data.told import Told
 from saccade.data.words import MOST, Vocabulary, has_documents, in_words, learnt_from
 from saccade.errors import DataError, UsageError
 from saccade.jobs.defaults import test_images, validation_share
@@ -32,6 +34,7 @@ class Prepared:
     split: Split
     report: CheckReport
     vocabulary: Vocabulary | None = None  # that its documents are counted in
+    told: Told | None = None  # the columns that its pictures are told
 
     @property
     def space(self) -> LabelSpace:
@@ -61,7 +64,8 @@ class Opened(NamedTuple):
 
 def opened(options: TrainOptions) -> Opened:
     """Opens the data; the task is what the labels are for unless it is named. Raises UsageError USE-OPTION, DataError of every kind."""
-    found = open_for(named_task(options), options.data, format=options.format, group=options.group, label=options.label, follow=options.follow)
+    label = options.label or (a_number(options.condition[0]) if options.condition else None)
+    found = open_for(named_task(options), options.data, format=options.format, group=options.group, label=label, follow=options.follow)
     task = chosen_task(options, found)
     return Opened(task, with_task(found, task))
 
@@ -165,6 +169,22 @@ def with_words(prepared: Prepared, options: TrainOptions) -> Prepared:
     wishes: dict[str, Any] = {"most": options.words or MOST, "scale": options.word_scale or "log"}
     vocabulary = Vocabulary.from_dict(begun) if begun is not None else learnt_from(prepared.part("train"), **wishes)
     return counted(prepared, vocabulary)
+
+
+def with_conditions(prepared: Prepared, options: TrainOptions, told: Told | None = None) -> Prepared:
+    """Pictures that are told columns of numbers in place of classes, in the units of the training part or of a model; all as it is where none is asked for.
+
+    Raises UsageError USE-OPTION for another task than generation and for --label beside it, DataError and UsageError for a column that is none.
+    """
+    if not options.condition or prepared.told is not None:
+        return prepared
+    for wrong, why in ((not prepared.task.unlabelled, f"the task {prepared.task.name} answers what it is not told"), (options.label is not None, "--label")):
+        if wrong:
+            raise UsageError("USE-OPTION", f"--condition {', '.join(options.condition)}: {why}", where="--condition", fix="leave one of them out")
+    values = columns_of(options.data, options.condition, group=options.group, follow=options.follow)
+    train = [values.get(prepared.dataset.records[i].id, {}) for i in prepared.split.train]
+    told = told or Told.learnt(options.condition, train)
+    return replace(prepared, dataset=conditioned(prepared.dataset, told, values), told=told)
 
 
 def counted(prepared: Prepared, vocabulary: Vocabulary | None) -> Prepared:

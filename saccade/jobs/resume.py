@@ -14,7 +14,7 @@ from saccade.data.split import Split
 from saccade.errors import DataError, ModelError, UsageError
 from saccade.jobs.options import TrainOptions, make_options, memory
 from saccade.jobs.plan import Plan
-from saccade.jobs.prepare import Prepared, counted, open_checked, prepare
+from saccade.jobs.prepare import Prepared, counted, open_checked, prepare, with_conditions
 from saccade.jobs.start import begin_with
 from saccade.training.engine import Engine, set_threads
 from saccade.training.run_folder import Listener, RunFolder
@@ -52,7 +52,7 @@ def run_resume(options: TrainOptions, *, listeners: Sequence[Listener] = ()) -> 
             return train.train_prepared(stored, prepared, run, began=time.monotonic())
         prepared = reopened(stored, options, run)
         plan = adjusted(extended(Plan.from_dict(run.info["plan"]), options, run), options)
-        prepared = counted(prepared, plan.vocabulary)
+        prepared = with_conditions(counted(prepared, plan.vocabulary), stored, plan.told)
         engine = Engine(plan.device, plan.settings.precision)
         model = plan.build(prepared.space)
         if isinstance(model, Estimated):  # it has no checkpoints: it begins again, with what it began with

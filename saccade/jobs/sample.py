@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +17,7 @@ from saccade import bundle, storage
 from saccade.bundle import Bundle
 from saccade.data.image import read_image
 from saccade.data.preprocess import Preprocess
-from saccade.errors import UsageError, nearest
+from saccade.errors import ModelError, UsageError, nearest
 from saccade.generative.base import Generative
 from saccade.generative.walks import SPAN, between, straight
 from saccade.inference.answers import image_file
@@ -35,6 +37,7 @@ class DrawOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     label: Annotated[str | None, Field(description="draw this class (default: every class in turn)")] = None
+    condition: Annotated[tuple[str, ...], Field(description="COLUMN=NUMBER that every picture is told, in the column's units (default: its mean)")] = ()
     steps: Annotated[int | None, Field(ge=1, le=10_000, description="of diffusion, from noise to picture (default: the model's own)")] = None
     guidance: Annotated[float, Field(ge=0, le=50, description="1 = as learnt; above, more typical of the class; 0 = not told the class")] = 1.0
     threads: Annotated[int | None, Field(ge=1, le=1024, description="of the network")] = None
@@ -45,6 +48,8 @@ class SampleOptions(DrawOptions):
     """What a user may say of samples."""
 
     seed: Annotated[int, Field(ge=0, description="of the noise; picture i of a seed is the same however many are drawn")] = 0
+    density: Annotated[str | None, Field(description="of a model of codes: standard, gaussian, mixture (default) or kernel, fitted to codes")] = None
+    codes: Annotated[Path | None, Field(description="of a model of codes: those the density is fitted to (default: those of its run's evaluation)")] = None
     number: Annotated[int, Field(ge=1, le=1_000_000, description="pictures to draw")] = 64
     eta: Annotated[float, Field(ge=0, le=1, description="of diffusion: fresh noise in every step, 0 = none, 1 = as DDPM has")] = 0.0
     batch: Annotated[int, Field(ge=1, le=65_536, description="pictures at a time")] = 64
@@ -96,11 +101,33 @@ class Drawer:
             self.refuse(network.steps is None, "--steps", "it draws in one step")
             self.how["steps"] = options.steps
         if options.guidance != 1.0:
-            self.refuse(not network.guides or not network.classes, "--guidance", "it was not trained to be guided to a class")
+            self.refuse(not network.guides or not network.classes, "--guidance", "it was not trained to be guided by a class or by numbers")
             self.how["guidance"] = options.guidance
-        self.refuse(options.label is not None and not network.classes, "--label", "it was trained without classes")
+        self.refuse(options.label is not None and (not network.classes or bool(network.columns)), "--label", "it was trained without classes")
+        self.refuse(bool(options.condition) and not network.columns, "--condition", "it was trained without columns of numbers")
         if options.label is not None and options.label not in self.names:
             raise UsageError("USE-VALUE", f"{options.label}; {nearest(options.label, self.names)}", where="--label")
+
+    @cached_property
+    def vector(self) -> Tensor | None:
+        """(K,) of the columns asked for; None where the model is told none, or nothing is asked. Raises UsageError USE-VALUE."""
+        if not self.options.condition:
+            return None
+        told = Preprocess.from_dict(self.found.card.preprocess).told
+        if told is None:
+            raise ModelError("MODEL-ARGS", "the model is told columns, and its card does not say in which units", where=str(self.found.card.model))
+        values = dict(zip(told.columns, told.means, strict=True))
+        for text in self.options.condition:
+            name, _, number = text.partition("=")
+            if name not in values:
+                raise UsageError("USE-VALUE", f"{name}; {nearest(name, told.columns)}", where="--condition")
+            try:
+                values[name] = float(number)
+            except ValueError:
+                raise UsageError("USE-VALUE", f"{text}, expected COLUMN=NUMBER", where="--condition") from None
+        if not all(map(math.isfinite, values.values())):
+            raise UsageError("USE-VALUE", f"{', '.join(self.options.condition)}, expected finite numbers", where="--condition")
+        return told.vector(values)
 
     def refuse(self, wrong: bool, option: str, why: str) -> None:
         """Raises UsageError USE-OPTION where an option has no meaning."""
@@ -116,8 +143,23 @@ class Drawer:
         return placed(self.found, self.options.device)[1]
 
     def told(self, n: int) -> Tensor | None:
-        """What n pictures are told: the class asked for, or nothing."""
+        """What n pictures are told: the class or the numbers asked for, or nothing."""
+        if self.vector is not None:
+            return self.system.told_of(self.vector.expand(n, -1), n)
         return unsaid(self.system, n) if self.label is None else self.system.told_of([self.label] * n, n)
+
+    def labels(self, first: int, n: int) -> Any:
+        """What n samples from number `first` on are told: class ids, every class in turn where none is asked for; vectors (n, K); or None."""
+        if self.vector is not None:
+            return self.vector.expand(n, -1)
+        if not self.system.classes or self.system.columns:
+            return None
+        return [(first + i) % self.system.classes if self.label is None else self.label for i in range(n)]
+
+    def said(self, label: Any) -> dict[str, Any]:
+        """What a row of the table tells of a sample: its class, or the numbers that were asked for."""
+        asked = dict(text.split("=", 1) for text in self.options.condition)
+        return {name: asked.get(name, "") for name in self.system.columns} if self.system.columns else {"class": "" if label is None else self.names[label]}
 
     def draw(self, noise: Tensor) -> Tensor:
         with torch.inference_mode(), self.arithmetic():
@@ -140,23 +182,30 @@ class Drawer:
 
 def run_sample(model: Path | str, options: SampleOptions | None = None, *, out: Path = Path("samples")) -> Drawn:
     """Writes 00000.png and on, sheet.png (at most 100) and samples.csv (file, seed, number, class) into a new folder.
+    Of a model of the task represent: see `jobs.sample_codes`.
 
     Raises UsageError RUN-EXISTS, and as `Drawer` does.
     """
     chosen = options or SampleOptions()
+    if bundle.read_card(bundle.model_file(model)).task == "represent":
+        from saccade.jobs.sample_codes import run_sample_codes
+
+        return run_sample_codes(model, chosen, out=out)
     drawer = Drawer(model, chosen)
+    for name in ("density", "codes"):
+        drawer.refuse(getattr(chosen, name) is not None, f"--{name}", "it draws from the noise that it was trained with")
     drawer.refuse(chosen.eta != 0 and drawer.system.steps is None, "--eta", "it draws in one step")
     how = drawer.how | ({"eta": chosen.eta} if chosen.eta else {})
     new_place(out)
     system, parts, rows = drawer.system, [], []
     for first in range(0, chosen.number, chosen.batch):
         n = min(chosen.batch, chosen.number - first)
-        labels = None if not system.classes else [(first + i) % system.classes if drawer.label is None else drawer.label for i in range(n)]
+        labels = drawer.labels(first, n)
         with torch.inference_mode(), drawer.arithmetic():
             drawn = system.sample(n, seed=chosen.seed, first=first, labels=labels, batch=n, **how).cpu()
         for i, picture in enumerate(drawn):
             file = image_file(ImageTarget(picture), out / f"{first + i:05d}")
-            rows.append({"file": file.name, "seed": chosen.seed, "number": first + i, "class": "" if labels is None else drawer.names[labels[i]]})
+            rows.append({"file": file.name, "seed": chosen.seed, "number": first + i, **drawer.said(None if labels is None else labels[i])})
         parts.append(drawn)
     pictures = torch.cat(parts)
     write_png(out / "sheet.png", grid(pictures[: COLUMNS * COLUMNS], columns=COLUMNS))

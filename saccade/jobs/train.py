@@ -29,7 +29,7 @@ from saccade.jobs import finish as finishing
 from saccade.jobs.defaults import enough_epochs
 from saccade.jobs.options import TrainOptions, seconds
 from saccade.jobs.plan import Plan, make_plan
-from saccade.jobs.prepare import Opened, Prepared, opened, prepare, with_words, write_data
+from saccade.jobs.prepare import Opened, Prepared, opened, prepare, with_conditions, with_words, write_data
 from saccade.jobs.samples import write_batch
 from saccade.jobs.small_objects import tell_small_objects
 from saccade.jobs.start import begin_with
@@ -113,7 +113,7 @@ def known_model(options: TrainOptions) -> None:
 
 def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *, began: float) -> RunResult:
     """Plans, builds, trains and finishes, on data that is ready."""
-    asked, prepared = options, with_words(prepared, options)
+    asked, prepared = options, with_conditions(with_words(prepared, options), options)
     options, preset = with_preset(options)
     plan, engine, model, feeds = laid_out(options, prepared, run)
     looped = learns_by_steps(model, plan.start.get("fit", "loop"))

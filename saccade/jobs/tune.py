@@ -21,7 +21,7 @@ import numpy as np
 from saccade.data.split import Split, make_folds
 from saccade.errors import DataError, InterruptedRun, SaccadeError, UsageError, nearest
 from saccade.jobs.options import TrainOptions, make_options, network_settings, seconds
-from saccade.jobs.prepare import Prepared, prepare, with_words
+from saccade.jobs.prepare import Prepared, prepare, with_conditions, with_words
 from saccade.jobs.steps import OF_STEPS, learns_by_steps, refuse_steps
 from saccade.jobs.train import DEFAULT_BUDGET, as_words, begin, ending, refuse_early, train_prepared, with_epochs
 from saccade.jobs.tune_options import FIXED, TuneOptions
@@ -180,7 +180,7 @@ def epochs_of(options: TuneOptions, space: Space, prepared: Prepared, run: RunFo
     from saccade.jobs.train import make_feeds
 
     given = trial_options(options, {}, None, run.path)
-    prepared = with_words(prepared, given)
+    prepared = with_conditions(with_words(prepared, given), given)
     plan = make_plan(given, prepared)
     model = plan.build(prepared.space)
     if not learns_by_steps(model, plan.start.get("fit", "loop")):

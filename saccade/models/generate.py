@@ -22,6 +22,7 @@ Few = Annotated[int, Field(ge=1, le=8)]
 Patch = Literal[1, 2, 4]
 Drop = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Columns = Annotated[tuple[str, ...], Field(max_length=64, description="of a table, whose numbers are told in place of classes: --condition sets them")]
 
 
 def vae(
@@ -91,6 +92,7 @@ def ddpm(
     sampling_steps: Times = 50,
     conditional: bool = False,
     drop: Drop = 0.1,
+    columns: Columns = (),
 ) -> Ddpm:
     """DDPM: Ho, Jain and Abbeel, "Denoising diffusion probabilistic models", NeurIPS 2020; sampled by DDIM (Song, Meng and Ermon, ICLR 2021).
 
@@ -110,6 +112,7 @@ def ddpm(
         sampling_steps=sampling_steps,
         conditional=conditional,
         drop=drop,
+        columns=columns,
     )
 
 
@@ -131,6 +134,7 @@ def latent_ddpm(
     sampling_steps: Times = 50,
     conditional: bool = False,
     drop: Drop = 0.1,
+    columns: Columns = (),
 ) -> LatentDdpm:
     """Latent diffusion: Rombach, Blattmann, Lorenz, Esser and Ommer, "High-resolution image synthesis with latent diffusion models", CVPR 2022.
 
@@ -138,4 +142,4 @@ def latent_ddpm(
     """
     own = {"depth": depth, "halvings": halvings, "autoencoder_width": autoencoder_width, "kl_weight": kl_weight, "share": share}
     common = {"width": width, "factors": factors, "blocks": blocks, "patch": 1, "schedule": schedule, "times": times, "prediction": prediction}
-    return LatentDdpm(inputs, space, **own, **common, sampling_steps=sampling_steps, conditional=conditional, drop=drop)  # type: ignore[arg-type]
+    return LatentDdpm(inputs, space, **own, **common, sampling_steps=sampling_steps, conditional=conditional, drop=drop, columns=columns)  # type: ignore[arg-type]
