@@ -22,12 +22,12 @@ from pictures import write_photos
 from saccade import bundle
 from saccade.bundle import Card
 from saccade.core import Inputs, LabelSpace
+from saccade.data.object_sizes import STEP
 from saccade.data.preprocess import Preprocess
 from saccade.inference.predict import Kept, Predictor
 from saccade.inference.sources import expand
 from saccade.jobs.predict import PredictOptions, run_predict
 from saccade.models.table import build
-from saccade.tasks.detect import STEP
 from saccade.training.engine import set_threads
 
 BARS = {320: 90.0, 640: 16.0}  # images/s: twice those of the field's nano detector on two cores

@@ -1,9 +1,9 @@
-"""Operators of detectors beside torchvision's CPU kernels: NMS of 1,000, 4,000 and 10,000 boxes, RoI align forward and backward; selective search beside
-OpenCV's, its time and its recall. Same inputs, one thread.
+"""Detectors, in four parts: NMS of 1,000, 4,000 and 10,000 boxes and RoI align forward and backward, both beside torchvision's CPU kernels; selective search
+beside OpenCV's, its time and its recall; a folder to COCO JSON by the default detector (`detect_predict.py`). Same inputs, one thread but for the last.
 
     pip install --no-deps -c constraints.txt --target FOLDER torchvision==0.28.0
     pip install --no-deps --target OTHER opencv-contrib-python-headless
-    TORCHVISION_PATH=FOLDER OPENCV_CONTRIB_PATH=OTHER python benchmarks/detection.py [--images 12]
+    TORCHVISION_PATH=FOLDER OPENCV_CONTRIB_PATH=OTHER python benchmarks/detection.py [--images 12] [--only nms align search predict] [--quick]
 
 OpenCV's contributed modules are no dependency either, and replace the OpenCV that is there: they run in a process of their own, on the same pictures.
 Recall is by an IoU of 0.5, of as many boxes of each image as both have given. Without them our own numbers are printed alone.
@@ -39,6 +39,7 @@ from saccade.ops.nms import nms
 from saccade.ops.roi import roi_align
 
 Run = Callable[[], Any]
+PARTS = ("nms", "align", "search", "predict")
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "detection"
 
 
@@ -118,9 +119,10 @@ def row(name: str, ours: Run, theirs: Run, seconds: float) -> None:
 
 
 def suppression(ops: Any | None, seconds: float) -> None:
+    """NMS; of 1,000 boxes alone where no time is given."""
     peer = ops.nms if ops is not None else loop_nms
     for kind in (objects, scattered):
-        for count in (1000, 4000, 10_000):
+        for count in (1000, 4000, 10_000) if seconds else (1000,):
             boxes, scores = kind(count, count)
             assert torch.equal(nms(boxes, scores, 0.5), peer(boxes, scores, 0.5))
             row(f"nms, {kind.__name__}, {count} boxes", lambda b=boxes, s=scores: nms(b, s, 0.5), lambda b=boxes, s=scores: peer(b, s, 0.5), seconds)
@@ -132,8 +134,9 @@ def suppression(ops: Any | None, seconds: float) -> None:
 
 
 def alignment(ops: Any | None, seconds: float) -> None:
+    """RoI align forward and backward; the last and smallest case alone where no time is given."""
     peer = ops.roi_align if ops is not None else loop_align
-    for channels, stride, count in ((256, 16, 512), (256, 4, 512), (96, 8, 64)):
+    for channels, stride, count in ((256, 16, 512), (256, 4, 512), (96, 8, 64))[0 if seconds else -1 :]:
         chance = torch.Generator().manual_seed(0)
         features = torch.randn(2, channels, 800 // stride, 800 // stride, generator=chance)
         middle, half = torch.rand(count, 2, generator=chance) * 500 + 150, torch.rand(count, 2, generator=chance) * 100 + 16
@@ -230,24 +233,26 @@ def backward(run: Callable[[Tensor], Tensor], features: Tensor) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="three pairs of each")
+    parser.add_argument("--quick", action="store_true", help="a trial in a minute: three pairs of the smallest cases, one picture of each set")
     parser.add_argument("--images", type=int, default=12, help="pictures of each set that are searched")
-    parser.add_argument("--only", choices=["operators", "search"], help="one half")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="these parts")
     given = parser.parse_args()
     seconds = 0.0 if given.quick else 4.0
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    if given.only == "search":
-        searching(given.images)
-        return 0
-    ops = torchvision_ops()
-    peer = "torchvision's compiled CPU kernels" if ops is not None else "loops in torch"
-    print(f"# beside {peer}; 1 thread, processor time; load before {os.getloadavg()[0]:.1f}")
-    print(f"{'':<44}{'ours ms':>10}{'theirs ms':>12}{'ratio':>9}{'n':>5}")
-    suppression(ops, seconds)
-    alignment(ops, seconds)
-    if given.only is None:
-        searching(min(2, given.images) if given.quick else given.images)
+    print(f"# processor time; load before {os.getloadavg()[0]:.1f}")
+    if {"nms", "align"} & set(given.only):
+        ops = torchvision_ops()
+        print(f"# beside {'loops in torch' if ops is None else 'the compiled CPU kernels of torchvision'}; 1 thread")
+        print(f"{'':<44}{'ours ms':>10}{'theirs ms':>12}{'ratio':>9}{'n':>5}")
+        for part, run in (("nms", suppression), ("align", alignment)):
+            if part in given.only:
+                run(ops, seconds)
+    if "search" in given.only:
+        searching(1 if given.quick else given.images)
+    if "predict" in given.only:
+        words = ["--count", "4", "--sizes", "320"] if given.quick else []
+        subprocess.run([sys.executable, str(Path(__file__).with_name("detect_predict.py")), *words], check=True)
     print(f"# load after {os.getloadavg()[0]:.1f}")
     return 0
 
