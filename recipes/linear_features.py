@@ -5,7 +5,8 @@ Command     PrincipalRegression(k).fit(rows, classes), PartialLeastSquares(k).fi
 Data        scikit-learn's 1,797 digits of 8x8 px: 900 to learn from, 897 to test; 2, 5, 10 and 20 codes
 Expected    accuracy with 5 codes: partial least squares above principal-component regression by 0.02 to 0.4; with 20 codes the two differ by 0 to 0.06;
             least squares on the codes of an autoencoder with 5 codes is above principal-component regression by 0.0 to 0.5
-Measured    principal-component regression and partial least squares: not yet; the autoencoder: not yet (0 of 4 trainings)
+Measured    with 2, 5, 10 and 20 codes: principal-component regression 0.427, 0.716, 0.829, 0.884; partial least squares 0.446, 0.753, 0.886, 0.905; the
+            autoencoder: not yet (0 of 4 trainings)
 """
 
 import argparse

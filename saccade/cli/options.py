@@ -35,7 +35,7 @@ Detector = Annotated[Path | None, Parameter(help="of models of single objects: t
 Precision = Annotated[Literal["auto", "fp32", "bf16"], Parameter(help="of the network's arithmetic")]
 AllowNan = Annotated[bool, Parameter(help="read a model file whose weights are not all finite", negative="")]
 ModelFile = Annotated[Path, Parameter(help="a model.saccade, or a run's folder")]
-CodedData = Annotated[str, Parameter(help="a folder, a table, IDX files, or vectors (.csv, .npy); labels are not needed")]
+CodedData = Annotated[str, Parameter(help="a folder, a table, IDX files, vectors (.csv, .npy), or documents (.txt); labels are not needed")]
 Part = Annotated[Literal["train", "val", "test", "all"], Parameter(help="part of the data", metavar="PART")]
 GenerativeModel = Annotated[Path, Parameter(help="a model.saccade of the task generate (of sample: represent too), or a run")]
 DrawnLabel = Annotated[str | None, Parameter(help="draw this class (default: every class in turn, or none)", metavar="NAME")]
