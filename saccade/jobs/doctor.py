@@ -23,7 +23,6 @@ PACKAGES = (
     "opencv-python-headless",
     "simplejpeg",
     "safetensors",
-    "lightning-fabric",
     "pydantic",
     "cyclopts",
 )

@@ -22,7 +22,8 @@ from saccade.inference.classified import Classified
 from saccade.jobs.finish import write_report
 from saccade.jobs.options import TrainOptions, seconds
 from saccade.jobs.prepare import Opened, Prepared, counted, open_checked, with_conditions
-from saccade.jobs.train import DEFAULT_BUDGET, RunResult, begin, ending, train_prepared
+from saccade.jobs.train import RunResult, begin, ending, train_prepared
+from saccade.jobs.trials import DEFAULT_BUDGET
 from saccade.metrics import paired
 from saccade.training.engine import set_threads
 from saccade.training.run_folder import Listener, RunFolder, new_folder

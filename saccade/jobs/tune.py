@@ -23,7 +23,8 @@ from saccade.errors import DataError, InterruptedRun, SaccadeError, UsageError, 
 from saccade.jobs.options import TrainOptions, make_options, network_settings, seconds
 from saccade.jobs.prepare import Prepared, prepare, with_conditions, with_words
 from saccade.jobs.steps import OF_STEPS, learns_by_steps, refuse_steps
-from saccade.jobs.train import DEFAULT_BUDGET, as_words, begin, ending, refuse_early, train_prepared, with_epochs
+from saccade.jobs.train import as_words, begin, ending, refuse_early, train_prepared
+from saccade.jobs.trials import DEFAULT_BUDGET, with_epochs
 from saccade.jobs.tune_options import FIXED, TuneOptions
 from saccade.models.arguments import schema
 from saccade.models.table import find

@@ -7,6 +7,8 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from saccade.core import EMPTY, Inputs, LabelSpace, System
 from saccade.errors import ModelError, SaccadeError, UsageError, nearest
@@ -207,6 +209,21 @@ def build(task: str, name: str, inputs: Inputs, space: LabelSpace, arguments: Ma
     return builder(inputs, space, **checked(builder, arguments))
 
 
+DRAWS = (Tensor.normal_, Tensor.uniform_, Tensor.bernoulli_, Tensor.exponential_, Tensor.random_)
+
+
+class _Valueless(TorchFunctionMode):
+    """Leaves out drawing first weights for tensors that have no values: torch would import its compiler for it, which takes seconds."""
+
+    def __torch_function__(self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+        given = dict(kwargs or {})
+        if function in DRAWS or getattr(function, "__module__", "") == "torch.nn.init":
+            tensor = args[0] if args else given["tensor"]
+            if tensor.is_meta:
+                return tensor
+        return function(*args, **given)
+
+
 def skeleton(task: str, name: str, inputs: Inputs, space: LabelSpace, arguments: Mapping[str, Any] = EMPTY, *, stored: bool = False) -> System:
     """The named model without memory: every tensor has its shape and no values, so that a file can be compared with it first.
 
@@ -220,7 +237,7 @@ def skeleton(task: str, name: str, inputs: Inputs, space: LabelSpace, arguments:
     try:
         check_sizes(inputs, space, least=0 if task in UNNAMED else 1)
         valid = checked(builder, arguments)
-        with torch.device("meta"):
+        with torch.device("meta"), _Valueless():
             model = builder(inputs, space, **valid)
         count = parameter_count(model)
         if count > PARAMETER_LIMIT:

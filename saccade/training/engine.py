@@ -1,17 +1,12 @@
-"""lightning-fabric behind one door: device, number of threads, precision, memory format, backward.
-
-Everything that the project takes from lightning-fabric is called here and nowhere else, so that plain torch.distributed could take its place.
-"""
+"""Where and how exactly a system computes, behind one door: device, number of threads, precision, memory format, backward."""
 
 from __future__ import annotations
 
-import logging
 import os
 import time
-import warnings
 from contextlib import AbstractContextManager
 from functools import cache
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -84,16 +79,7 @@ class Engine:
     """Where and how exactly a system computes."""
 
     def __init__(self, device: str = "auto", precision: Precision = "fp32") -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the import alone warns of deprecations in torch
-            from lightning_fabric import Fabric
-
-            for chatty in ("lightning_fabric", "lightning_utilities"):  # they announce the precision on stderr
-                logging.getLogger(chatty).setLevel(logging.WARNING)
-            self.device = pick_device(device)
-            index = [self.device.index or 0] if self.device.type == "cuda" else 1
-            name: Literal["bf16-mixed", "32-true"] = "bf16-mixed" if precision == "bf16" else "32-true"
-            self._fabric = Fabric(accelerator=self.device.type, devices=index, precision=name)
+        self.device = pick_device(device)
         self.precision = precision
 
     def place(self, module: Placed) -> Placed:
@@ -105,14 +91,15 @@ class Engine:
         return batch if self.device.type == "cpu" else batch.to(self.device)
 
     def autocast(self) -> AbstractContextManager[None]:
-        return self._fabric.autocast()
+        """Inside, networks compute in the engine's precision; weights stay float32."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def losses(self, system: System, batch: Batch, phase: str) -> dict[str, Tensor]:
         with self.autocast():
             return system(batch, phase)
 
     def backward(self, loss: Tensor) -> None:
-        self._fabric.backward(loss)
+        loss.backward()
 
 
 def auto_precision(device: torch.device, multiply_adds: float) -> Precision:

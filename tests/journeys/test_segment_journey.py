@@ -13,7 +13,8 @@ from saccade.data.preprocess import Preprocess
 from saccade.jobs.evaluate import EvaluateOptions, run_evaluate
 from saccade.jobs.options import make_options
 from saccade.jobs.predict import PredictOptions, run_predict
-from saccade.jobs.train import FLOOR_PIXEL_S, floors_time, run_train
+from saccade.jobs.train import run_train
+from saccade.jobs.trials import FLOOR_PIXEL_S, floors_time
 
 FEW = {"task": "segment", "floors": False, "selftest": False, "threads": 1, "seed": 1, "workers": 1}
 

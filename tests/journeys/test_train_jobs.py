@@ -11,6 +11,7 @@ import torch
 from saccade import bundle, storage
 from saccade.errors import DataError, UsageError
 from saccade.jobs import train as jobs
+from saccade.jobs import trials
 from saccade.jobs.options import make_options, memory, seconds
 from saccade.jobs.train import run_train
 from saccade.training.probes import PARTS, Overfit, Speed
@@ -216,8 +217,9 @@ def test_without_validation_images_the_last_epoch_is_kept(digits_folder, tmp_pat
 
 
 def test_crowded_cores_and_a_small_budget_are_told(digits_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs, "measure_speed", lambda *a, **k: Speed(*((1.0, 1.0, 1.0) if torch.get_num_threads() == 2 else (0.4, 0.4, 0.4))))
-    monkeypatch.setattr(jobs, "set_threads", lambda n: torch.set_num_threads(n or 2) or torch.get_num_threads())
+    monkeypatch.setattr(trials, "measure_speed", lambda *a, **k: Speed(*((1.0, 1.0, 1.0) if torch.get_num_threads() == 2 else (0.4, 0.4, 0.4))))
+    for module in (jobs, trials):
+        monkeypatch.setattr(module, "set_threads", lambda n: torch.set_num_threads(n or 2) or torch.get_num_threads())
     train(digits_folder, tmp_path / "run", epochs=None, budget="30s", threads=None)
     told = alerts(tmp_path / "run")
     assert "one is used" in told["RUN-CROWDED"] and "are left of 30s" in told["RUN-BUDGET"]
@@ -228,7 +230,7 @@ def test_crowded_cores_and_a_small_budget_are_told(digits_folder, tmp_path, monk
 
 
 def test_a_network_that_cannot_fit_eight_images_is_told(digits_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs, "overfits", lambda *a, **k: Overfit(False, 2.3, 2.2, 80))
+    monkeypatch.setattr(trials, "overfits", lambda *a, **k: Overfit(False, 2.3, 2.2, 80))
     train(digits_folder, tmp_path / "run", epochs="1", selftest=True)
     assert "from 2.3 to 2.2" in alerts(tmp_path / "run")["RUN-SELFTEST"]
 

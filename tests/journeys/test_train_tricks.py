@@ -8,7 +8,7 @@ import torch
 
 from saccade import bundle, storage
 from saccade.errors import DataError, UsageError
-from saccade.jobs import train as jobs
+from saccade.jobs import trials
 from saccade.jobs.options import make_options
 from saccade.jobs.train import run_train
 from saccade.jobs.tricks import PRESETS, with_preset
@@ -32,7 +32,7 @@ def config(run):
 def test_the_tricks_are_in_the_run_with_their_origins(digits_folder, tmp_path, monkeypatch):
     """Balanced, weighted, penalised by layer, averaged over the last epochs, from He's weights, by a heavy ball at Bottou's rate."""
     run = tmp_path / "run"
-    monkeypatch.setattr(jobs, "search_rate", lambda *given, **named: RateCurve([0.01, 0.02, 0.04], [2.0, 1.0, 3.0], 0.02))
+    monkeypatch.setattr(trials, "search_rate", lambda *given, **named: RateCurve([0.01, 0.02, 0.04], [2.0, 1.0, 3.0], 0.02))
     given = {"optimiser": "heavy_ball", "lr": "search", "average": "swa", "init": "he_normal", "l1": ("1e-5",), "l2": ("1e-4", "heads.*=0.01")}
     train(digits_folder, run, **given, class_weights="auto", sampling="balanced", epochs="2")
     assert (run / "lr_finder.csv").read_text() == "rate,loss\n0.01,2\n0.02,1\n0.04,3\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("torch", "sklearn", "matplotlib", "cv2", "scipy", "torchmetrics", "lightning_fabric", "numpy")
+HEAVY = ("torch", "sklearn", "matplotlib", "cv2", "scipy", "torchmetrics", "numpy")
 
 
 def loaded(code: str) -> set[str]:
