@@ -30,6 +30,7 @@ OWN = {
     "unet": ("backbone=small", "stride=2"),
     "segnet": ("widths=[16,32,48]", "counts=[1,2,2]"),
     "deconvnet": ("widths=[16,32,48]", "counts=[1,2,2]", "hidden=128"),
+    **{name: ("width=0.5",) for name in ("dilated", "deeplab")},
     **{name: ("staged=false",) for name in ("fcn8s", "fcn16s", "fcn32s")},
 }
 
