@@ -22,6 +22,7 @@ from saccade.data.loader import Loader
 from saccade.data.open import located
 from saccade.data.preprocess import Preprocess
 from saccade.errors import InterruptedRun, ResourceError, SaccadeError
+from saccade.inference.device import multiply_adds
 from saccade.jobs import finish as finishing
 from saccade.jobs.options import TrainOptions
 from saccade.jobs.plan import Plan, make_plan
@@ -112,9 +113,9 @@ def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *,
         selftest(model, plan, prepared, run, engine, seconds=SELFTEST_SHARE * allowed_s(options))
     plan = with_epochs(plan, options, prepared, model, feeds, run, engine, began)
     if looped and shortened(plan, options, prepared):
-        timed = plan
+        timed, work = plan, multiply_adds(model, plan.inputs)
         plan, engine, model, feeds = laid_out(options, prepared, run, brief=True)
-        if plan.arguments != timed.arguments:  # another network, another speed
+        if multiply_adds(model, plan.inputs) != work:  # another network, another speed
             timed = with_epochs(plan, options, prepared, model, feeds, run, engine, began)
         origins = plan.origins | {name: why for name, why in timed.origins.items() if name in ("epochs", "epoch_images")}
         plan = replace(plan, settings=replace(plan.settings, epochs=timed.settings.epochs), epoch_images=timed.epoch_images, origins=origins)
