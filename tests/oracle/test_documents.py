@@ -113,6 +113,13 @@ def test_folders_and_tables_of_texts_are_recognised(texts, tmp_path):
         {"train.txt": "images/a.jpg\nimages/b.jpg\n" * 5, "val.txt": "images/c.jpg\n" * 5},
         {"readme.txt": "These are the words of a file that lies about alone."},
         {"captions.csv": "image,text\na.jpg,a red ship on the sea\nb.jpg,two knives and some bread\n"},
+        {
+            "classes.txt": "red car\nblue bus\nold tram\n",
+            "LICENSE-NOTE.txt": "these words are about the data",
+            "images-idx3-ubyte.gz": "",
+            "labels-idx1-ubyte.gz": "",
+        },
+        {"notes.txt": "these words are about the data", "more.txt": "and some more words are here too", "a.dat": "", "b.dat": ""},
         {"gt/a.txt": "cat 10 20 30 40\n", "gt/b.txt": "dog 10 20 30 40\n"},
     ],
 )
@@ -123,7 +130,7 @@ def test_label_files_are_no_documents(files, tmp_path):
     try:
         assert open_dataset(tmp_path).format != "documents"
     except DataError as refused:
-        assert refused.code in ("DATA-LAYOUT", "DATA-FORMAT", "ANN-COLUMNS")
+        assert refused.code in ("DATA-LAYOUT", "DATA-FORMAT", "ANN-COLUMNS", "ANN-UNREADABLE", "ANN-IDX")
 
 
 def test_what_cannot_be_read_is_told(texts, tmp_path):

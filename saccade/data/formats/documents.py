@@ -6,6 +6,7 @@ as in tables of vectors, other columns are not looked at. How texts become numbe
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ TEXT = ".txt"
 TEXTS = ("text", "document", "body", "content", "sentence", "review", "abstract", "message")
 LOOKED = 5  # files that are looked at
 FEWEST, PLAIN = 5, 0.6  # words at their beginning, on average, and the share of what stands between blanks that are words
+_ABOUT = re.compile(r"(readme|licen[cs]e|notice|copying|classes|labels|citation)\b", re.IGNORECASE)  # files that are about the data
 _WORD = re.compile(r"[\"'(\[]*[^\W\d_]+(?:['’-][^\W\d_]+)*[\"')\].,;:!?]*")
 
 
@@ -33,7 +35,9 @@ def detect(source: Source) -> list[str] | None:
         return [source.only] if source.only.lower().endswith(TABLES) and _table_fits(source, source.only) else None
     if source.listing.files or not source.listing.labels:
         return None
-    names = source.listing.labels
+    names = [name for name in source.listing.labels if not (name.lower().endswith(TEXT) and _ABOUT.match(posixpath.basename(name)))]
+    if not names or _others(source, names):
+        return None
     if all(name.lower().endswith(TABLES) and "/" not in name for name in names):
         return names if all(_table_fits(source, name) for name in names) else None
     if len(names) < 2 or not all(name.lower().endswith(TEXT) for name in names):
@@ -90,6 +94,17 @@ def _of_tables(source: Source, plan: list[str]) -> Found:
 
 def _truth(label: str | None, names: tuple[str, ...]) -> Mapping[str, Any]:
     return {} if not names else {"label": Label(names.index(label)) if label else None}
+
+
+def _others(source: Source, names: list[str]) -> bool:
+    """Whether a tenth of the files or more are no texts, which then are notes beside something else."""
+    found = 0
+    for _, folders, files in os.walk(source.root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += sum(not name.startswith(".") and not _ABOUT.match(name) and not name.lower().endswith((TEXT, *TABLES)) for name in files)
+        if 10 * found >= len(names):
+            return found > 0
+    return False
 
 
 def _table_fits(source: Source, name: str) -> bool:
