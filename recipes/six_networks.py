@@ -28,8 +28,8 @@ from saccade.targets import SegmentationMap
 RANGES = {"unet": 0.95, "segnet": 0.95, "deconvnet": 0.7, "fcn8s": 0.8, "dilated": 0.8, "deeplab": 0.8, "fcn16s": 0.0, "fcn32s": 0.0}
 OWN = {
     "unet": ("backbone=small", "stride=2"),
-    "segnet": ("widths=[16,32,48]", "counts=[1,2,2]"),
-    "deconvnet": ("widths=[16,32,48]", "counts=[1,2,2]", "hidden=128"),
+    "segnet": ("widths=[12,24,48,64]", "counts=[1,1,2,2]"),
+    "deconvnet": ("widths=[12,24,48,64]", "counts=[1,1,2,2]", "hidden=128"),
     **{name: ("width=0.5",) for name in ("dilated", "deeplab")},
     **{name: ("staged=false",) for name in ("fcn8s", "fcn16s", "fcn32s")},
 }
