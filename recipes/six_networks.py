@@ -71,6 +71,7 @@ def main() -> None:
     for name in names:
         common = {"data": str(root), "task": "segment", "tile": 416, "tile_overlap": 0, "augment": "none", "val": 0.0, "test": 0.125}
         settings = ("loss=cross_entropy_dice", *OWN.get(name, ()))
+        common |= {"class_weights": "auto"} if name in ("segnet", "deconvnet") else {}
         asked = make_options(**common, out=place / name, model=name, budget=f"{round(60 * minutes)}s", floors=False, selftest=False, set=settings)
         values = run_train(asked).metrics
         count, seconds = step_seconds(place / name / "model.saccade")

@@ -38,6 +38,28 @@ def balanced_weights(counts: Sequence[int] | np.ndarray) -> tuple[float, ...]:
     return tuple(round(float(w), 6) for w in weights)
 
 
+def median_frequency_weights(dataset: Dataset, *, most: int = 200) -> tuple[float, ...]:
+    """Weights of the classes of maps: the median of the classes' frequencies over each one's own, a frequency being a class's share of the known pixels of
+    the images that show it; 0 for a class in no image. Of at most `most` images, evenly chosen.
+
+    Eigen and Fergus 2015, section 5.2; what SegNet was trained with (Badrinarayanan et al. 2017, section 4.1).
+    """
+    names = len(dataset.spaces["map"])
+    shown, whole = np.zeros(names), np.zeros(names)
+    for i in np.linspace(0, len(dataset) - 1, min(most, len(dataset))).astype(int).tolist() if len(dataset) else []:
+        target = dataset.truth(i).get("map")
+        if target is None:
+            continue
+        counts = np.bincount(target.ids.numpy().ravel(), minlength=256)[:names]
+        shown += counts
+        whole += np.where(counts > 0, counts.sum(), 0)
+    present = shown > 0
+    frequencies = np.divide(shown, whole, out=np.zeros(names), where=present)
+    middle = float(np.median(frequencies[present])) if present.any() else 0.0
+    weights = np.divide(middle, frequencies, out=np.zeros(names), where=present)
+    return tuple(round(float(w), 6) for w in weights)
+
+
 def positive_weights(dataset: Dataset) -> tuple[float, ...]:
     """What a missed yes of each label should cost so that yeses and noes count alike: noes over yeses of the head "labels"; 1 where only one of
     the two is known.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from saccade.data.sampling import balanced_weights, class_counts, positive_weights, read_weights
+from saccade.data.sampling import balanced_weights, class_counts, median_frequency_weights, positive_weights, read_weights
 from saccade.errors import UsageError, nearest
 from saccade.models.arguments import schema
 from saccade.models.table import find
@@ -102,6 +102,9 @@ def class_weights(options: TrainOptions, choose: Chooser, train: Any, task: str,
     if options.class_weights == "auto" and head == "labels":
         choose.origins["network.class_weights"] = "user: auto, the noes over the yeses of each label in the training part"
         return {"class_weights": positive_weights(train)}
+    if options.class_weights == "auto" and head == "map":
+        choose.origins["network.class_weights"] = "user: auto, the median frequency of the classes' pixels over each one's own"
+        return {"class_weights": median_frequency_weights(train)}
     if options.class_weights == "auto":
         choose.origins["network.class_weights"] = "user: auto, one over each class's share of the training part"
         return {"class_weights": balanced_weights(class_counts(train, head))}

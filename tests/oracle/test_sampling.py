@@ -1,6 +1,7 @@
 """Class weights and the balanced order, against their definitions; and the loader that draws by it."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 
 from saccade.core import LabelSpace, Record
 from saccade.data.augment import Policy
-from saccade.data.sampling import balanced_order, balanced_weights, class_counts, classes_of, read_weights
+from saccade.data.dataset import ImageDataset
+from saccade.data.sampling import balanced_order, balanced_weights, class_counts, classes_of, median_frequency_weights, read_weights
 from saccade.errors import DataError, UsageError
-from saccade.targets import Label
+from saccade.targets import Label, SegmentationMap
 from tests.oracle.test_loader_batches import Arrays, batches
 from tests.support.made_data import boxes, made, space
 
@@ -59,6 +61,23 @@ def test_a_balanced_loader_repeats_rare_images_changed_anew():
     assert len(loader) == len(found)
     with pytest.raises(UsageError, match="--sampling"):
         batches(uneven(), balanced=True, shuffle=False)
+
+
+def test_weights_of_maps_are_the_median_frequency_over_each_ones_own():
+    """By the definition, on maps that show some of the classes each, with ignored pixels; the class of no map weighs nothing."""
+    chance, maps = np.random.default_rng(0), []
+    for shown in ((0, 1), (0, 2), (0, 1, 2), (0,)):
+        ids = chance.choice(shown, size=(9, 7)).astype(np.uint8)
+        ids[0, :3] = 255
+        maps.append(ids)
+    records = tuple(Record(f"{i}.png", Path(f"{i}.png"), i, {"map": SegmentationMap(torch.from_numpy(ids))}) for i, ids in enumerate(maps))
+    data = ImageDataset("maps", Path("."), "masks", "made", records, {"map": LabelSpace(("a", "b", "c", "d"))}, channels=3)
+    shares = []
+    for k in range(3):
+        own = [ids[ids != 255] for ids in maps if (ids == k).any()]
+        shares.append(sum((ids == k).sum() for ids in own) / sum(ids.size for ids in own))
+    expected = [float(np.median(shares)) / share for share in shares]
+    assert median_frequency_weights(data) == pytest.approx((*expected, 0.0), abs=1e-6)
 
 
 def test_balanced_weights_make_the_classes_count_alike():
