@@ -24,7 +24,6 @@ from saccade.report import detection
 from saccade.tasks import TASKS
 from tests.support.made_data import boxes, made, pictures, space
 
-
 NANO = ("widths=[8,16,16,24,32]", "blocks=[1,1,1,1]", "neck=[16,24,32]", "head=16")
 
 
