@@ -14,10 +14,8 @@ Density = Literal["standard", "gaussian", "mixture", "kernel"]
 DENSITIES = "standard|gaussian|mixture|kernel"
 EXAMPLES = (
     "saccade sample runs/digits/model.saccade -n 100 --out samples",
-    "saccade sample model.saccade --label 7 --guidance 2 --seed 3",
-    "saccade sample model.saccade --condition angle=30 --condition size=4",
-    "saccade sample runs/autoencoder --density kernel",
-    "saccade sample model.saccade --steps 250 --eta 1 --batch 16",
+    "saccade sample model.saccade --label 7 --guidance 2 --steps 250 --eta 1",
+    "saccade sample runs/autoencoder --density kernel --seed 3",
 )
 
 

@@ -256,7 +256,7 @@ def _exchange(
     if not len(first) or not len(second):
         return None
     pull = 2 * weight * ((held[1] - goal[1]) - (held[0] - goal[0]))
-    slope = table @ pull
+    slope = np.einsum("ik,k->i", table, pull)  # a product by BLAS has once warned of an invalid value where there was none
     first, second = first[np.argsort(slope[first], kind="stable")[:_TRIED]], second[np.argsort(-slope[second], kind="stable")[:_TRIED]]
     moved = table[first][:, None] - table[second][None]
     gain = slope[first][:, None] - slope[second][None] + 2 * (moved**2 @ weight)

@@ -5,7 +5,7 @@ A word is a run of two letters or more, in lower case (`str.casefold`); digits, 
 >>> words_of("The cat's 2 cats sat; the CAT did not.")
 ['the', 'cat', 'cats', 'sat', 'the', 'cat', 'did', 'not']
 >>> vocabulary = Vocabulary.learnt(["a cat and a cat", "the cat and the dog"], most=3)
->>> vocabulary.words, vocabulary.numbers("cat, cat and bird").round(3).tolist()
+>>> vocabulary.words, [round(n, 3) for n in vocabulary.numbers("cat, cat and bird").tolist()]
 (('cat', 'and', 'the'), [1.099, 0.693, 0.0])
 """
 
