@@ -86,3 +86,10 @@ def test_a_missing_value_is_named(name):
     del stored[name]
     with pytest.raises(ModelError, match=f"has no {name}"):
         Preprocess.from_dict(stored)
+
+
+def test_pictures_of_one_size_are_not_padded_and_others_to_steps_of_32():
+    keep = Preprocess((416, 416), 3, mode="keep")
+    assert keep.plane([(100, 400), (100, 400)]) == (100, 400)
+    assert keep.plane([(100, 400), (90, 300)]) == (128, 416)
+    assert Preprocess((64, 96), 3).plane([(10, 10)]) == (64, 96)
