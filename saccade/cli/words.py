@@ -77,8 +77,8 @@ def _speed(told: Event) -> list[str]:
 
 
 def _selftest(told: Event) -> list[str]:
-    verdict = "can" if told.get("passed") else "CANNOT"
-    return [f"test   the network {verdict} fit eight images (loss {told['first']:.3g} to {told['last']:.2g} in {told['steps']} steps)"]
+    verdict = {True: "the network can fit eight images", False: "the network CANNOT fit eight images", None: "no time to tell whether it can fit eight images"}
+    return [f"test   {verdict[told['passed']]} (loss {told['first']:.3g} to {told['last']:.2g} in {told['steps']} steps)"]
 
 
 def _fold(told: Event) -> list[str]:

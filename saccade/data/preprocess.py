@@ -128,7 +128,7 @@ class Preprocess:
         return int(h), int(w)
 
     def plane(self, extents: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """(h, w) of a batch of such extents: their own where they are all the same, for networks normalise and pool twice as fast where nothing is
+        """(h, w) of a batch of such extents: their own where they are all the same, for networks normalise and pool faster where nothing is
         padding; else the largest of each side, rounded up to 32 but never above `size`."""
         if self.mode not in PADDED:
             return self.size

@@ -20,6 +20,7 @@ from saccade.errors import DataError, PartialError, Problem
 from saccade.inference.embed import Embedded, embed
 from saccade.jobs.evaluate import chosen_part, placed
 from saccade.jobs.prepare import class_names
+from saccade.storage import disk_errors, refuse_occupied
 from saccade.training.engine import set_threads
 
 Progress = Callable[[int, int], None]
@@ -100,8 +101,6 @@ def _channels(dataset: ImageDataset, found: Bundle, where: str) -> int:
 
 def new_place(out: Path) -> Path:
     """The folder, made where it is not there. Raises UsageError RUN-EXISTS for one that is not empty."""
-    from saccade.storage import disk_errors, refuse_occupied
-
     refuse_occupied(out)
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)

@@ -65,7 +65,7 @@ def selftest(model: System, plan: Plan, prepared: Prepared, run: RunFolder, engi
     batch = few_images(plan, prepared)
     found = overfits(model, batch, settings=plan.settings, engine=engine, seconds=seconds)
     run.event("selftest", **found._asdict())
-    if not found.passed:
+    if found.passed is False:
         run.alert("RUN-SELFTEST", f"the loss went from {found.first:.3g} to {found.last:.3g} in {found.steps} steps")
 
 

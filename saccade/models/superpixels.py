@@ -59,11 +59,13 @@ class SuperpixelModel(Estimated):
                 ids, rows = body.regions(image[:, :h, :w])
                 by_class = counted(ids, target.ids[:h, :w].cpu().numpy(), head.classes) * voices
                 told = by_class.sum(1) > 0
-                features, counts = [*features, rows[told]], [*counts, by_class[told]]
+                if told.any():
+                    features.append(rows[told])
+                    counts.append(by_class[told])
             run.event("step", phase="superpixels", n=n, total=total)
             if sum(map(len, features)) >= MOST:
                 break
-        return ([], []) if not sum(map(len, features)) else (features, counts)
+        return features, counts
 
 
 def _tensor(values: Array) -> Tensor:

@@ -119,10 +119,10 @@ def part_in(budget_s: float, speed: Speed, *, batch: int, val_images: int) -> in
 
 
 class Overfit(NamedTuple):
-    """Whether a copy of the system learnt a handful of images by heart: the losses before and after, and the steps it took. Not passed where the
-    loss fell by less than a half; where the time ended before the steps did, that is no verdict and counts as passed."""
+    """Whether a copy of the system learnt a handful of images by heart: the losses before and after, and the steps it took. Not passed where
+    the loss fell by less than a half; None where the time ended first, which is no verdict."""
 
-    passed: bool
+    passed: bool | None
     first: float
     last: float
     steps: int
@@ -138,7 +138,7 @@ def overfits(system: System, batch: Batch, *, settings: Settings, engine: Engine
         if last < 0.1 * first:
             return Overfit(True, first, last, step)
         if time.monotonic() - began > seconds:
-            return Overfit(True, first, last, step)
+            return Overfit(None, first, last, step)
     return Overfit(last < 0.5 * first, first, last, steps)
 
 

@@ -235,6 +235,14 @@ def test_a_network_that_cannot_fit_eight_images_is_told(digits_folder, tmp_path,
     assert "from 2.3 to 2.2" in alerts(tmp_path / "run")["RUN-SELFTEST"]
 
 
+def test_a_self_test_without_time_gives_no_verdict(digits_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("saccade.jobs.train.SELFTEST_SHARE", 0.0)
+    train(digits_folder, tmp_path / "run", epochs=None, budget="30s", selftest=True)
+    events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    told = next(event for event in events if event["event"] == "selftest")
+    assert told["passed"] is None and told["steps"] == 1 and "RUN-SELFTEST" not in alerts(tmp_path / "run")
+
+
 def test_the_range_test_finds_a_rate_and_keeps_its_curve(digits_folder, tmp_path):
     train(digits_folder, tmp_path / "run", epochs="1", lr="find")
     rate = storage.read_json(tmp_path / "run" / "run.json")["plan"]["settings"]["rate"]
