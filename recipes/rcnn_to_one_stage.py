@@ -1,6 +1,6 @@
 """From a sliding window over R-CNN, SPP-net, Fast and Faster R-CNN to one stage: training time, test time and mAP50 on blood cells, in one table.
 
-Command     python recipes/rcnn_to_one_stage.py [--minutes 20] [--of SYSTEM=MINUTES ...] [--only SYSTEM ...] [--images N]
+Command     python recipes/rcnn_to_one_stage.py [--minutes 20] [--of SYSTEM=MINUTES ...] [--only SYSTEM ...] [--out FOLDER] [--images N]
             each system by: saccade train ../shared/data/detection/bccd_voc --task detect --model SYSTEM --budget 20m; of those that learn
             without epochs (sliding_window, rcnn, spp) the minutes are those of their network alone: --set minutes=20
 Data        detection/bccd_voc: 205 images to learn from, 87 to measure by, as the data say (640x480, red and white cells and platelets)
@@ -50,15 +50,21 @@ PIPELINES = ("sliding_window", "rcnn", "spp")
 LEAST = {"faster_rcnn": 0.6, "retinanet": 0.6, "ssd": 0.6, "yolo": 0.45}
 
 
-class Row(NamedTuple):
-    """Seconds of training; of an image's test and, among them, of its proposals; and the values of all validation images."""
+class Trained(NamedTuple):
+    """Seconds of training, the values of all validation images at its end, and (mAP50 of validation, seconds) while it went on."""
 
     training: float
-    test: float
-    proposals: float
     map50: float
     map: float
-    reached: dict[float, float]  # mAP50 of validation while training: seconds
+    reached: list[tuple[float, float]]
+
+
+class Row(NamedTuple):
+    """A training; seconds of an image's test and, among them, of its proposals."""
+
+    trained: Trained
+    test: float
+    proposals: float
 
 
 def first_images(source: Path, out: Path, count: int) -> Path:
@@ -98,8 +104,11 @@ def test_seconds(path: Path, source: Path) -> tuple[float, float]:
     return spent / count, ((search.seconds if search else 0.0) - before) / count
 
 
-def trained(name: str, source: Path, place: Path, minutes: float) -> Row:
-    """One system from scratch to its numbers."""
+def trained(name: str, source: Path, place: Path, minutes: float) -> Trained:
+    """One system from scratch to its numbers, or what an earlier call with the same --out kept of it."""
+    kept = place / f"{name}.json"
+    if kept.exists():
+        return Trained(**json.loads(kept.read_text()))
     _, model, arguments = SYSTEMS[name]
     given: dict[str, Any] = {"data": str(source), "task": "detect", "model": model, "out": place / name, "floors": False, "selftest": False}
     if name in PIPELINES:
@@ -108,45 +117,48 @@ def trained(name: str, source: Path, place: Path, minutes: float) -> Row:
         given |= {"set": arguments, "budget": f"{max(10, round(60 * minutes))}s"}
     began = time.perf_counter()
     metrics = run_train(make_options(**given)).metrics
-    seconds, reached = time.perf_counter() - began, dict[float, float]()
+    seconds, reached = time.perf_counter() - began, list[tuple[float, float]]()
     events = [json.loads(line) for line in (place / name / "events.jsonl").read_text().splitlines()]
     seconds = next((e["seconds"] for e in events if e["event"] == "estimated"), seconds)
     for line in (place / name / "metrics.jsonl").read_text().splitlines() if name not in PIPELINES else ():
         row = json.loads(line)
-        reached.setdefault(row.get("map50") or 0.0, row["seconds"])
-    test, proposals = test_seconds(place / name / "model.saccade", source)
-    return Row(seconds, test, proposals, metrics["map50"]["value"], metrics["map"]["value"], reached)
+        reached.append((row.get("map50") or 0.0, row["seconds"]))
+    ended = Trained(seconds, metrics["map50"]["value"], metrics["map"]["value"], reached)
+    kept.write_text(json.dumps(ended._asdict()) + "\n")
+    return ended
 
 
 def as_good(row: Row, than: float) -> float:
     """Seconds of training until its validation mAP50 was at least so high; nan where it never was."""
-    return min((seconds for value, seconds in row.reached.items() if value >= than), default=float("nan"))
+    return min((seconds for value, seconds in row.trained.reached if value >= than), default=float("nan"))
 
 
 def table(rows: dict[str, Row]) -> str:
     """All systems so far; `as good` is the training time until the mAP50 of R-CNN was reached."""
-    goal = rows["rcnn"].map50 if "rcnn" in rows else float("inf")
+    goal = rows["rcnn"].trained.map50 if "rcnn" in rows else float("inf")
     lines = [f"{'':4s} {'system':24s} training s  as good s  test s an image  of it proposals  mAP50    mAP"]
     for name, row in rows.items():
-        good = row.training if name == "rcnn" else as_good(row, goal)
-        lines.append(
-            f"{SYSTEMS[name][0]:4s} {name:24s} {row.training:10.0f}  {good:9.0f}  {row.test:15.3f}  {row.proposals:15.3f}  {row.map50:.3f}  {row.map:.3f}"
-        )
+        of = row.trained
+        good = of.training if name == "rcnn" else as_good(row, goal)
+        times = f"{of.training:10.0f}  {good:9.0f}  {row.test:15.3f}  {row.proposals:15.3f}"
+        lines.append(f"{SYSTEMS[name][0]:4s} {name:24s} {times}  {of.map50:.3f}  {of.map:.3f}")
     return "\n".join(lines)
 
 
 def judged(rows: dict[str, Row]) -> list[bool]:
     """The claims for which all systems were trained."""
-    held = [hold(f"mAP50 of {name}", rows[name].map50, least, 1) for name, least in LEAST.items() if name in rows]
+    held = [hold(f"mAP50 of {name}", rows[name].trained.map50, least, 1) for name, least in LEAST.items() if name in rows]
     if {"rcnn", "fast_rcnn", "faster_rcnn"} <= set(rows):
         slow, fast, faster = (rows[name] for name in ("rcnn", "fast_rcnn", "faster_rcnn"))
         held.append(hold("R-CNN over Fast R-CNN, test without proposals", (slow.test - slow.proposals) / max(1e-9, fast.test - fast.proposals), 5, 1e6))
         held.append(hold("Fast over Faster R-CNN, test with proposals", fast.test / faster.test, 3, 1e6))
         print(f"R-CNN over Fast R-CNN, test with proposals: {slow.test / fast.test:.2f}")
-        print(f"R-CNN over Fast R-CNN, training until R-CNN's mAP50: {slow.training / as_good(fast, slow.map50):.2f}")
-        print(f"Fast over Faster R-CNN, training until R-CNN's mAP50: {as_good(fast, slow.map50) / as_good(faster, slow.map50):.2f}")
+        goal = slow.trained.map50
+        print(f"R-CNN over Fast R-CNN, training until R-CNN's mAP50: {slow.trained.training / as_good(fast, goal):.2f}")
+        print(f"Fast over Faster R-CNN, training until R-CNN's mAP50: {as_good(fast, goal) / as_good(faster, goal):.2f}")
     if {"retinanet", "retinanet_cross_entropy"} <= set(rows):
-        held.append(hold("focal loss less cross entropy, mAP50", rows["retinanet"].map50 - rows["retinanet_cross_entropy"].map50, -0.02, 1))
+        focal, plain = (rows[name].trained.map50 for name in ("retinanet", "retinanet_cross_entropy"))
+        held.append(hold("focal loss less cross entropy, mAP50", focal - plain, -0.02, 1))
     return held
 
 
@@ -163,16 +175,19 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=MINUTES, help="of training, for each system")
     parser.add_argument("--of", action="append", type=minutes_of, default=[], metavar="SYSTEM=MINUTES", help="other minutes for one system")
     parser.add_argument("--only", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS), help="these systems")
+    parser.add_argument("--out", type=Path, help="keep the runs there, and do not train again what an earlier call kept")
     parser.add_argument("--images", type=int, help="the first so many of each part: a trial whose numbers say nothing")
     given = parser.parse_args()
     own = dict(given.of)
-    source, place = data("detection/bccd_voc"), folder()
+    source, place = data("detection/bccd_voc"), given.out or folder()
+    place.mkdir(parents=True, exist_ok=True)
     if given.images:
         source = first_images(source, place / "bccd", given.images)
-    rows: dict[str, Row] = {}
     for name in given.only:
-        rows[name] = trained(name, source, place, own.get(name, given.minutes))
-        print(table(rows), flush=True)
+        ended = trained(name, source, place, own.get(name, given.minutes))
+        print(f"{name}: mAP50 {ended.map50:.3f}, mAP {ended.map:.3f} after {ended.training:.0f} s", flush=True)
+    rows = {name: Row(trained(name, source, place, 0), *test_seconds(place / name / "model.saccade", source)) for name in given.only}
+    print(table(rows))
     finish(*judged(rows))
 
 
