@@ -104,6 +104,7 @@ CODES: dict[str, Code] = {
     "BOX-EMPTY": Code("error", "a box is less than one pixel wide or high", "remove it, or draw it again; the image is skipped meanwhile"),
     "BOX-DUP": Code("warn", "the same class and box are there twice in one image", "remove the second one"),
     "BOX-WHOLE": Code("warn", "a box is as large as its image", "look whether it was drawn around an object"),
+    "BOX-MANY": Code("warn", "an image shows more objects than the model answers", "raise --set detections=N (and proposals=N with two stages)"),
     "BOX-TINY": Code("warn", "objects are too small to be seen at the input's size", "train with a larger --size, or on windows (--tile)"),
     "MASK-RUNS": Code("error", "a mask does not fit its plane", "export the file again; the image is skipped meanwhile"),
     "MASK-OUT": Code("error", "a mask lies outside of its image", "check the image's size; the image is skipped meanwhile"),

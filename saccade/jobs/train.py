@@ -24,11 +24,11 @@ from saccade.data.preprocess import Preprocess
 from saccade.errors import InterruptedRun, ResourceError, SaccadeError
 from saccade.inference.device import multiply_adds
 from saccade.jobs import finish as finishing
+from saccade.jobs.object_alerts import tell_objects
 from saccade.jobs.options import TrainOptions
 from saccade.jobs.plan import Plan, make_plan
 from saccade.jobs.prepare import Opened, Prepared, opened, prepare, with_conditions, with_words, write_data
 from saccade.jobs.samples import write_batch
-from saccade.jobs.small_objects import tell_small_objects
 from saccade.jobs.start import begin_with
 from saccade.jobs.steps import learns_by_steps, refuse_steps
 from saccade.jobs.trials import SELFTEST_SHARE, allowed_s, selftest, shortened, with_epochs, with_rate
@@ -125,7 +125,7 @@ def train_prepared(options: TrainOptions, prepared: Prepared, run: RunFolder, *,
         plan = replace(plan, origins={**plan.origins, "cache_bytes": f"{plan.origins['cache_bytes']}; {feeds.train.cache_note}"})
         write_batch(run.path / "samples", next(iter(feeds.train.epoch(0))), prepared.space, prepared.task.head)
     write_data(run, prepared, plan.preprocess)
-    tell_small_objects(plan, prepared, run)
+    tell_objects(plan, prepared, run)
     run.write_config(plan.flat(), plan.origins)
     parameters = sum(p.numel() for p in model.parameters())
     facts = {"task": plan.task, "model": plan.model, "monitor": plan.monitor, "precision": plan.settings.precision, "fingerprint": prepared.dataset.fingerprint}

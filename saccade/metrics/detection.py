@@ -33,7 +33,8 @@ class Detection:
 
     space: the classes. kind: what is compared; masks take Instances, key points Keypoints, boxes any of the three.
     threshold: of the score, one for all or {class: score}, None is 0.3; an answer counts from there on for precision, recall, F1, confusion and errors,
-    not for AP and AR. limit: answers of a class in an image that are looked at; None is COCO's 100 (20 for key points). spread: (K,) of key points.
+    not for AP and AR. limit: answers of a class in an image that are looked at; None is COCO's 100 (20 for key points), and where an image shows more
+    objects of a class as many as those, for they could not all be found otherwise. spread: (K,) of key points.
     scale: pixels of the input for each pixel of an image, where that is known: sizes are then told in both.
     resamples: of the bootstrap over images, or over groups where `update` is given them; fewer where there are very many answers.
     Crowds, difficult objects and objects without a class are neither found nor missed. Truths that are None never enter.
@@ -61,7 +62,6 @@ class Detection:
 
     def __post_init__(self) -> None:
         self._limits = as_array(STATED if self.threshold is None else self.threshold, self.space)
-        self._most = self.limit or LIMIT[self.kind]
 
     def update(self, prediction: Found, truth: Found | None, group: str | None = None) -> None:
         """Takes one image in; raises MODEL-CLASSES for an id that is no class and MODEL-NAN for a score or box that is not finite."""
@@ -78,10 +78,11 @@ class Detection:
             raise ModelError("MODEL-NAN", "a box or a score is not finite")
         answers, truths = objects(prediction, self.kind), objects(truth, self.kind)
         spread = None if self.spread is None else np.asarray(self.spread)
-        return match(answers, truths, similarity(prediction, truth, truths.loose, self.kind, spread), len(self.space), limit=self._most)
+        limit = self.limit or max(LIMIT[self.kind], int(np.bincount(truths.classes[truths.classes >= 0], minlength=1).max()))
+        return match(answers, truths, similarity(prediction, truth, truths.loose, self.kind, spread), len(self.space), limit=limit)
 
     def __add__(self, other: Self) -> Self:
-        own, its = (self.space, self.kind, self._most, self._limits.tolist()), (other.space, other.kind, other._most, other._limits.tolist())
+        own, its = (self.space, self.kind, self.limit, self._limits.tolist()), (other.space, other.kind, other.limit, other._limits.tolist())
         if own != its:
             raise ValueError("only statistics of the same classes, kind, limit and thresholds can be added")
         total = type(self)(self.space, self.kind, self.threshold, self.limit, self.spread, self.scale, self.resamples, self.seed)

@@ -346,3 +346,16 @@ def test_tables_agree_with_the_counts() -> None:
     ends = [row for row in tables["curves"] if row["class"] == "a"]
     assert (ends[-1]["score"], ends[-1]["precision"], ends[-1]["recall"]) == pytest.approx((scores[-1], precision[-1], reached[-1]), abs=1e-6)
     assert told([], SPACE).tables()["sizes"][-1]["truths"] == 0
+
+
+def test_crowded_images_are_not_cut_at_a_hundred_answers() -> None:
+    corners = torch.tensor([[30.0 * (i % 20), 30.0 * (i // 20)] for i in range(150)])
+    truth = Boxes(torch.cat([corners, corners + 20], 1), torch.zeros(150, dtype=torch.int64))
+    answer = Boxes(truth.xyxy, truth.classes, torch.linspace(1, 0.5, 150))
+    every, coco = Detection(SPACE), Detection(SPACE, limit=100)
+    for metric in (every, coco):
+        metric.update(answer, truth)
+    assert (every.points()["map"], every.points()["recall"]) == (1.0, 1.0)
+    assert coco.points()["map"] == pytest.approx(67 / 101) and coco.points()["mar"] == pytest.approx(100 / 150)
+    with pytest.raises(ValueError, match="same classes, kind, limit"):
+        _ = every + coco

@@ -15,10 +15,10 @@ from saccade.data.dataset import ImageDataset
 from saccade.data.object_sizes import SMALL, WANTED, sides, warning
 from saccade.data.preprocess import Preprocess
 from saccade.data.split import Split
+from saccade.jobs.object_alerts import tell_objects
 from saccade.jobs.options import make_options
 from saccade.jobs.plan import make_plan
 from saccade.jobs.prepare import Prepared
-from saccade.jobs.small_objects import tell_small_objects
 from saccade.metrics.detection_tables import sizes as size_rows
 from saccade.report import detection
 from saccade.tasks import TASKS
@@ -48,9 +48,9 @@ def dataset(root: Path, small: float, size: tuple[int, int] = (480, 640)) -> Ima
 def alerts(data: ImageDataset, **options: Any) -> tuple[Alerts, Preprocess]:
     report = check(data, near=False, threads=1)
     prepared = Prepared(TASKS["detect"], report.dataset, Split((0, 1, 2), (3,), (), "made"), report)
-    plan = make_plan(make_options(data="made", task="detect", set=NANO, **options), prepared)
+    plan = make_plan(make_options(**{"data": "made", "task": "detect", "set": NANO} | options), prepared)
     told = Alerts()
-    tell_small_objects(plan, prepared, told)  # type: ignore[arg-type]
+    tell_objects(plan, prepared, told)  # type: ignore[arg-type]
     return told, Preprocess.from_dict(plan.preprocess)
 
 
@@ -69,6 +69,22 @@ def test_small_objects_are_told_and_what_is_advised_makes_them_seen(size: tuple[
         shown = advised.tiling.windows(size)[0].size if advised.tiling is not None else size
         seen = small * np.sqrt(np.linalg.det(advised.geometry(shown).matrix[:, :2]))
         assert not again and WANTED - 0.01 <= seen < 1.6 * WANTED, (options, seen)
+
+
+@pytest.mark.parametrize(
+    "model, arguments, said",
+    [
+        ("nano", (*NANO, "detections=20"), "an image shows 24 objects, the model has detections=20: --set detections=100"),
+        ("faster_rcnn", ("proposals=23", "detections=24"), "an image shows 24 objects, the model has proposals=23: --set proposals=100"),
+        ("nano", NANO, None),
+    ],
+)
+def test_more_objects_than_answers_are_told(model: str, arguments: tuple[str, ...], said: str | None, tmp_path: Path) -> None:
+    pictures(tmp_path, 4, (240, 320))
+    many = boxes(*[(0, 50 * (k % 6), 50 * (k // 6), 50 * (k % 6) + 40, 50 * (k // 6) + 40) for k in range(24)])
+    data = made([{"boxes": many}] * 4, {"boxes": space("thing")}, root=tmp_path)
+    assert alerts(data, model=model, set=arguments)[0] == ([("BOX-MANY", said)] if said else [])
+    assert alerts(data, model=model, set=arguments, tile=160)[0] == []
 
 
 def test_objects_that_are_seen_are_not_spoken_of(tmp_path: Path) -> None:
