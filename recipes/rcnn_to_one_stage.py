@@ -40,7 +40,7 @@ SYSTEMS: dict[str, tuple[str, str, tuple[str, ...]]] = {  # name: what it is, mo
     "fast_rcnn": ("D4", "fast_rcnn", ()),
     "faster_rcnn": ("D5", "faster_rcnn", ()),
     "rfcn": ("D12", "rfcn", ()),
-    "yolo": ("D6", "yolo", ()),
+    "yolo": ("D6", "yolo", ("grid=10",)),
     "nano": ("D6", "nano", ()),
     "ssd": ("D7", "ssd", ()),
     "retinanet": ("D8", "retinanet", ()),
