@@ -25,7 +25,13 @@ def main() -> None:
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 30.0
     source, place = data("segmentation/dsb2018"), folder()
     split(source, place)
-    given: dict[str, Any] = {"data": str(source), "task": "instances", "split": place / "split.csv", "set": ("detections=400", "proposals=800"), "selftest": False}
+    given: dict[str, Any] = {
+        "data": str(source),
+        "task": "instances",
+        "split": place / "split.csv",
+        "set": ("detections=400", "proposals=800"),
+        "selftest": False,
+    }
     run_train(make_options(**given, out=place / "run", budget=f"{round(60 * minutes)}s"))
     values = run_evaluate(place / "run", place / "test", EvaluateOptions(split="all"), out=place / "eval").evaluation.values
     print({key: round(value.value, 4) for key, value in values.items()}, flush=True)
