@@ -32,7 +32,7 @@ from saccade.training.run_folder import Listener, RunFolder, new_folder
 def run_folds(options: TrainOptions, before: Opened, *, listeners: Sequence[Listener] = (), argv: Sequence[str] | None = None) -> RunResult:
     """Trains K networks, each tested on the part that it was kept from. A budget is that of all folds together."""
     stem = Path(options.data).name.split(".")[0] or "data"
-    run = RunFolder(new_folder(options.out, options.model or options.task or "small", stem, options.name or f"cv{options.folds}"), listeners=tuple(listeners))
+    run = RunFolder(new_folder(options.out, options.model or options.task or "auto", stem, options.name or f"cv{options.folds}"), listeners=tuple(listeners))
     begin(run, options, argv, set_threads(options.threads))
     with ending(run):
         return _all_folds(options, options, run, before)

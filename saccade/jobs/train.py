@@ -77,7 +77,7 @@ def run_train(options: TrainOptions, *, listeners: Sequence[Listener] = (), argv
 
         return run_folds(options, before, listeners=listeners, argv=argv)
     stem = Path(options.data).name.split(".")[0] or "data"
-    run = RunFolder(new_folder(options.out, with_preset(options)[0].model or options.task or "small", stem, options.name), listeners=tuple(listeners))
+    run = RunFolder(new_folder(options.out, with_preset(options)[0].model or options.task or "auto", stem, options.name), listeners=tuple(listeners))
     threads = set_threads(options.threads)
     begin(run, options, argv, threads)
     with ending(run):
