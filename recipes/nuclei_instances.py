@@ -5,7 +5,7 @@ Command     python recipes/nuclei_instances.py [MINUTES]
 Data        segmentation/dsb2018: 171 pictures, 5,228 nuclei, the last fifth of the sorted ids kept aside. The usual cap of 100 detections a picture would
             leave nuclei out (a picture has up to 400), so it is raised to 400, and the proposals to twice as many
 Expected    mask AP50 of the pictures kept aside 0.5 to 1 in 30 minutes and 0.6 to 1 in 60, on two cores that do nothing else
-Measured    not yet
+Measured    mask AP50 0.697, AP 0.421, F1 0.647 (2026-11-22, 30 minutes of one thread, the other core busy, 77 epochs)
 """
 
 from __future__ import annotations
