@@ -90,13 +90,16 @@ def watershed_lines(probability: np.ndarray, rows: np.ndarray, columns: np.ndarr
     return lines
 
 
-def split_weights(probability: np.ndarray, numbers: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def split_weights(probability: np.ndarray, numbers: np.ndarray, rows: np.ndarray, columns: np.ndarray, *, balanced: bool = False) -> np.ndarray:
     """(h, w) alpha of the split loss for one class: on the watershed's lines inside of a blob with several dots, the number of its dots; on the lines of
-    the flood of the whole map, one more. Laradji et al. 2018, section 3.3, watershed split, local and global."""
+    the flood of the whole map, one more. Laradji et al. 2018, section 3.3, watershed split, local and global.
+
+    balanced: all lines of a flood together weigh as much as it has dots beyond the first, instead of each of their cells so much."""
     weights = np.zeros(probability.shape)
     if len(rows) < 2:
         return weights
-    weights += watershed_lines(probability, rows, columns)
+    whole = watershed_lines(probability, rows, columns)
+    weights += whole * ((len(rows) - 1) / max(1, np.count_nonzero(whole)) if balanced else 1.0)
     held = numbers[rows, columns]
     for blob in np.unique(held[held > 0]).tolist():
         mine = held == blob
@@ -106,35 +109,40 @@ def split_weights(probability: np.ndarray, numbers: np.ndarray, rows: np.ndarray
             left, right = np.flatnonzero(inside.any(0))[[0, -1]] + (0, 1)
             part = inside[top:bottom, left:right]
             lines = watershed_lines(np.where(part, probability[top:bottom, left:right], 0.0), rows[mine] - top, columns[mine] - left)
-            weights[top:bottom, left:right] += (lines & part) * int(mine.sum())
+            each = (int(mine.sum()) - 1) / max(1, np.count_nonzero(lines & part)) if balanced else int(mine.sum())
+            weights[top:bottom, left:right] += (lines & part) * each
     return weights
 
 
-def point_losses(logits: Tensor, xy: np.ndarray, classes: np.ndarray) -> PointTerms:
+def point_losses(logits: Tensor, xy: np.ndarray, classes: np.ndarray, *, balanced: bool = False) -> PointTerms:
     """The losses of LC-FCN for one image: Laradji, Rostamzadeh, Pinheiro, Vazquez, Schmidt, "Where are the blobs", ECCV 2018, eq. 2 to 5.
 
     logits: (K + 1, h, w), the background first; xy (n, 2), classes (n,) 0..K-1. The image and the point term push every class that is there to be found
     once at least and at its dots, and no other; the split term asks for background between dots, the false-positive term in blobs without a dot. Sums
     over cells, as in the paper. Which cells belong to which term follows from the answer itself and passes no gradient.
+
+    balanced: the lines between dots weigh together as much as the dots (see `split_weights`), and a blob without a dot as much as one. As sums, the
+    lines have some ten cells for each dot: a network that begins with nothing learns to answer background everywhere.
     """
     log_p = torch.log_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), 0)
     p = log_p.detach().exp().float().cpu().numpy()
     size = (p.shape[1], p.shape[2])
     rows, columns = dots_of(xy, size)
     ids = p.argmax(0)
-    weights, wrong = np.zeros(size), np.zeros(size, dtype=bool)
+    weights, wrong = np.zeros(size), np.zeros(size)
     for k in range(1, len(p)):
         mine = classes == k - 1
         _, numbers = blobs(ids, k)
-        weights += split_weights(p[k], numbers, rows[mine], columns[mine])
-        wrong |= (numbers > 0) & ~np.isin(numbers, numbers[rows[mine], columns[mine]])
+        weights += split_weights(p[k], numbers, rows[mine], columns[mine], balanced=balanced)
+        missed = (numbers > 0) & ~np.isin(numbers, numbers[rows[mine], columns[mine]])
+        wrong += missed / np.bincount(numbers.ravel())[numbers] if balanced else missed
     truth = torch.from_numpy(classes + 1).to(logits.device), torch.from_numpy(rows).to(logits.device), torch.from_numpy(columns).to(logits.device)
     background = -log_p[0]
     return PointTerms(
         image=image_loss(log_p, np.unique(classes) + 1),
         point=-log_p[truth].sum(),
         split=(background * torch.from_numpy(weights).to(background)).sum(),
-        false_positive=torch.where(torch.from_numpy(wrong).to(logits.device), background, 0.0).sum(),
+        false_positive=(background * torch.from_numpy(wrong).to(background)).sum(),
     )
 
 

@@ -98,20 +98,22 @@ def pieces(mask):
     return found
 
 
-def test_the_losses_of_lcfcn_are_the_papers():
+@pytest.mark.parametrize("balanced", [False, True])
+def test_the_losses_of_lcfcn_are_the_papers(balanced):
     chance = np.random.default_rng(3)
     logits = torch.from_numpy(ndimage.gaussian_filter(chance.standard_normal((3, 18, 22)), (0, 1.5, 1.5)) * 12)
     xy = chance.uniform(0, 1, (7, 2)) * (22, 18)
     classes = np.array([0, 0, 0, 0, 0, 0, 0])  # the second class is not there
-    found = counting.point_losses(logits.clone().requires_grad_(), xy, classes)
+    found = counting.point_losses(logits.clone().requires_grad_(), xy, classes, balanced=balanced)
     p = torch.softmax(logits, 0).numpy()
     answer, cells = p.argmax(0), [(int(y), int(x)) for x, y in xy]
     assert found.image.item() == pytest.approx(np.mean([-np.log(p[0].max()), -np.log(p[1].max())]) - np.log(1 - p[2].max()))
     assert found.point.item() == pytest.approx(sum(-np.log(p[1][cell]) for cell in cells))
     wrong = [blob for k in (1, 2) for blob in pieces(answer == k) if k == 2 or not blob & set(cells)]
-    assert wrong and found.false_positive.item() == pytest.approx(sum(-np.log(p[0][cell]) for blob in wrong for cell in blob))
+    assert wrong and found.false_positive.item() == pytest.approx(sum(-np.log(p[0][c]) / (len(b) if balanced else 1) for b in wrong for c in b))
     rows, columns = counting.dots_of(xy, (18, 22))
     weights = counting.watershed_lines(p[1], rows, columns).astype(float)
+    weights *= 6 / weights.sum() if balanced else 1
     several = [blob for blob in pieces(answer == 1) if sum(cell in blob for cell in cells) > 1]
     assert several
     for blob in several:
@@ -122,7 +124,7 @@ def test_the_losses_of_lcfcn_are_the_papers():
         inside[ys, xs] = True
         lines = np.zeros((18, 22), bool)
         lines[window] = counting.watershed_lines((p[1] * inside)[window], rows[mine] - min(ys), columns[mine] - min(xs))
-        weights += (lines & inside) * mine.sum()
+        weights += (lines & inside) * ((mine.sum() - 1) / (lines & inside).sum() if balanced else mine.sum())
     assert found.split.item() == pytest.approx(float((weights * -np.log(p[0])).sum()))
 
 

@@ -28,13 +28,13 @@ class LCFCN(Head[BlobsOut, Points]):
     """A 1x1 convolution of one map to K classes and background; every blob of a class is one object.
 
     Laradji, Rostamzadeh, Pinheiro, Vazquez, Schmidt, "Where are the blobs: counting by localization with point supervision", ECCV 2018. level: the
-    map's; at: its place in the pyramid. The loss is the mean over images of the paper's four, `ops.counting.point_losses`.
+    map's; at: its place in the pyramid. The loss is the mean over images of the paper's four, `ops.counting.point_losses`, balanced or not.
     Deviations: blobs are those of the map's resolution; the background starts a little ahead, so that an untrained answer is not one blob.
     """
 
-    def __init__(self, level: Level, classes: int, *, at: int = 1) -> None:
+    def __init__(self, level: Level, classes: int, *, at: int = 1, balanced: bool = True) -> None:
         super().__init__()
-        self.level, self.at, self.classes = level, at, classes
+        self.level, self.at, self.classes, self.balanced = level, at, classes, balanced
         self.output = nn.Conv2d(level.channels, classes + 1, 1)
         nn.init.normal_(self.output.weight, 0.0, 0.01)
         nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
@@ -52,7 +52,7 @@ class LCFCN(Head[BlobsOut, Points]):
             ids = require_ids(target, self.classes)
             told = ids >= 0
             xy = target.xy.cpu()[told].double().numpy() / self.level.stride
-            terms.append(counting.point_losses(logits[:, :h, :w], xy, ids[told].numpy()))
+            terms.append(counting.point_losses(logits[:, :h, :w], xy, ids[told].numpy(), balanced=self.balanced))
         return {name: torch.stack([getattr(term, name) for term in terms]).mean() for name in counting.PointTerms._fields}
 
     def decode(self, out: BlobsOut, meta: Sequence[Meta]) -> list[Points]:
