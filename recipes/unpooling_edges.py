@@ -7,7 +7,8 @@ Data        the simulated boards with shapes, 96x96 px: 160 to learn from and 60
             where its maximum was, or nearest, four times the same value
 Expected    in 3 minutes of a processor each, over 2 seeds: boundary IoU with switches above that with nearest by 0.01 or more in the mean, and mean IoU not
             lower by more than 0.02
-Measured    not yet (0 of 2 seeds): python recipes/unpooling_edges.py 3 2
+Measured    (2026-11-22, one thread, the other core busy) boundary IoU 0.731 and 0.738 with switches, 0.663 and 0.674 with nearest, 0.067 above; mean IoU
+            0.923 and 0.929 against 0.904 and 0.910, though in fewer steps (916 and 831 against 1,007 and 954)
 """
 
 from __future__ import annotations
