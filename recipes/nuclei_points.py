@@ -1,7 +1,7 @@
 """Nuclei from full masks, and from one dot on each with as many dots on the background: a few pixels an image reach most of the full masks' IoU.
 
 Command     python recipes/nuclei_points.py [MINUTES] [full] [points]
-            the full masks alone: saccade train DATA --task segment --split SPLIT --augment cells --budget 15m --set stride=2 --set widths=[32,64,128,256]
+            the full masks alone: saccade train DATA --task segment --split SPLIT --augment cells --budget 15m --set stride=2 --set widths=[16,32,64,128]
 Data        segmentation/dsb2018: 171 pictures, 5,228 nuclei, the last fifth of the sorted ids kept aside; `derived_points.csv` has a pixel of each nucleus,
             the background's dots are drawn at random outside of all masks
 Expected    in 15 minutes each on two cores that do nothing else: full masks: foreground IoU 0.8 to 1, mean IoU 0.88 to 1, F1 of objects at IoU 0.5
@@ -29,7 +29,7 @@ from saccade.jobs.options import make_options
 from saccade.jobs.train import run_train
 
 COMMON: dict[str, Any] = {"task": "segment", "augment": "cells", "floors": False, "selftest": False}
-HALF = ("stride=2", "widths=[32,64,128,256]")  # of the input's resolution
+HALF = ("stride=2", "widths=[16,32,64,128]")  # of the input's resolution
 
 
 def split(source: Path, out: Path) -> list[str]:

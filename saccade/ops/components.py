@@ -12,7 +12,7 @@ from torch import Tensor
 
 MOST = 1 << 24
 """Objects of one plane: their numbers are held as float32 while they grow."""
-DEPTH = 0.3
+DEPTH = 0.2
 """Pixels by which an object's two halves must be thicker than the waist between them to be two objects."""
 LEVELS = 32
 """Steps in which a relief is flooded."""
