@@ -99,7 +99,7 @@ def split_weights(probability: np.ndarray, numbers: np.ndarray, rows: np.ndarray
     if len(rows) < 2:
         return weights
     whole = watershed_lines(probability, rows, columns)
-    weights += whole * ((len(rows) - 1) / max(1, np.count_nonzero(whole)) if balanced else 1.0)
+    weights += whole * ((len(rows) - 1) / max(1, int(np.count_nonzero(whole))) if balanced else 1.0)
     held = numbers[rows, columns]
     for blob in np.unique(held[held > 0]).tolist():
         mine = held == blob
@@ -109,7 +109,7 @@ def split_weights(probability: np.ndarray, numbers: np.ndarray, rows: np.ndarray
             left, right = np.flatnonzero(inside.any(0))[[0, -1]] + (0, 1)
             part = inside[top:bottom, left:right]
             lines = watershed_lines(np.where(part, probability[top:bottom, left:right], 0.0), rows[mine] - top, columns[mine] - left)
-            each = (int(mine.sum()) - 1) / max(1, np.count_nonzero(lines & part)) if balanced else int(mine.sum())
+            each = (int(mine.sum()) - 1) / max(1, int(np.count_nonzero(lines & part))) if balanced else int(mine.sum())
             weights[top:bottom, left:right] += (lines & part) * each
     return weights
 
