@@ -8,7 +8,7 @@ Data        segmentation/dsb2018 with derived_points.csv, one pixel inside of ea
 Expected    mae_share 0 to 0.15
 Measured    (15 minutes of one thread, the other core busy) lcfcn 0.162 (2026-11-22; 1.0, not one nucleus found, while the lines between dots weighed as sums);
             density 0.213 (29 epochs): dense pictures are counted too low (111 of 151); with --set stride=4 --set norm=group 0.270. Neither
-            reaches the bar; the objects of a U-Net that learnt from full masks (recipes/nuclei_points.py) are counted to 0.145
+            reaches the bar; the objects of a U-Net that learnt from full masks (recipes/nuclei_points.py) are counted to 0.141
 """
 
 import csv
