@@ -8,7 +8,8 @@ Data        segmentation/dsb2018: 171 pictures, 5,228 nuclei, the last fifth of 
             whole maps. The last three are maps whose pixels without a label are 255. Objects are not told apart in any of them
 Expected    in 8 minutes each on two cores that do nothing else: foreground IoU of dots 0.7 to 1 times that of full maps, and no kind more than 0.01 above
             full maps; from dots over scribbles and quarters to full maps it never falls by more than 0.02
-Measured    not yet (0 of 4 kinds): python recipes/weak_labels.py 8
+Measured    not yet as above. In 5 minutes of one thread (2026-11-22, twice the widths, four epochs) foreground IoU of dots 0.707, scribbles 0.629,
+            quarters 0.523, full maps 0.694: dots are as many on nuclei as on the background and teach soonest, and four epochs say no more than that
 """
 
 from __future__ import annotations
