@@ -9,8 +9,9 @@ Expected    in 15 minutes each on two cores that do nothing else: full masks: fo
             or more, and not more than all of it
 Measured    full masks (2026-11-22, 15 minutes, two cores, 56 epochs): foreground IoU 0.841, mean IoU 0.904, F1 of objects 0.758, counts 0.141; one thread
             beside another program (31 epochs): 0.831, 0.897, 0.749, 0.167. Twice the widths came to 0.818, 0.889, 0.753 and 0.145 in 24 epochs, a U-Net
-            that begins at full resolution to 0.751, 0.848 and 0.560 in 10: these three were compared on the test pictures. How deep a division must be (`ops.components.DEPTH`) was chosen on the
-            training pictures. Dots (15 minutes of one thread, the other core busy, 44 epochs): foreground IoU 0.776, 0.923 of the full masks'
+            that begins at full resolution to 0.751, 0.848 and 0.560 in 10: these three were compared on the test pictures. How deep a division must
+            be (`ops.components.DEPTH`) was chosen on the training pictures.
+            Dots (15 minutes of one thread, the other core busy, 44 epochs): foreground IoU 0.776, 0.923 of the full masks'
 """
 
 from __future__ import annotations
