@@ -10,7 +10,8 @@ Expected    in 10 minutes each: the network of fast_rcnn answers for all proposa
             of yolo 0.45 to 1, and of retinanet with focal loss no more than 0.02 below that with cross entropy
 Measured    (2026-11-22, ten minutes of one thread, the other core busy; mAP50, mAP) faster_rcnn 0.865, 0.484; ssd 0.784, 0.454; retinanet 0.677, 0.446;
             yolo with the paper's 7x7 cells 0.435, 0.214, with 10x10 in six minutes of both cores 0.624, 0.333;
-            fast_rcnn 0.278, 0.093, for most of its minutes went to the search. Not yet: the others, the times of a test. A trial on 2026-11-21 (--images 10 --minutes 0.15, a crowded machine): the network
+            fast_rcnn 0.278, 0.093, for most of its minutes went to the search. Not yet: the others, the times of a test.
+            A trial on 2026-11-21 (--images 10 --minutes 0.15, a crowded machine): the network
             of rcnn took 6.4 times as long as that of fast_rcnn for the same proposals, and fast_rcnn 52 times as long as faster_rcnn with its own
 """
 
