@@ -3,7 +3,7 @@
 Command     saccade train ../shared/data/detection/bccd_voc --task detect --budget 20m
 Data        detection/bccd_voc: 205 images to learn from, 87 to measure by, as the data say (640x480, red and white cells and platelets)
 Expected    map50 0.84 to 1, map 0.5 to 1; the field's nano detector, from scratch at 320 px on the same data, machine and time: 0.819 and 0.495
-Measured    map50 0.877 and map 0.551 (2026-11-21, 15 minutes of one thread, the other core busy: enough epochs for so few images)
+Measured    map50 0.877 and map 0.551 (2026-11-21, 15 minutes of one thread, the other core busy)
 """
 
 from claims import data, finish, folder, hold

@@ -7,7 +7,7 @@ Data        the simulated boards with shapes, 64x64 px: 160 to learn from and 60
 Expected    mean IoU rises from 15 over 23 to 35 pixels, by 0.03 or more in all; the sliding window makes 400 passes over 400 pixels, its
             scores differ from those of one pass over the part by at most 0.001, and it takes 10 times as long or more
 Measured    (2026-11-22, 1,000 steps) mean IoU 0.288, 0.324, 0.346 and 0.300, pixel accuracy 0.907, 0.913, 0.916 and 0.906: a context of 67 pixels, wider
-            than the boards, was expected to be best too and is not, for most of its outer taps fall beside the board. The window's scores are those of one
+            than the boards, was expected to be best and is not. The window's scores are those of one
             pass to 0.0001, in 256 to 691 times the time
 """
 

@@ -108,13 +108,13 @@ def test_seconds(path: Path, source: Path) -> tuple[float, float]:
     return spent / count, ((search.seconds if search else 0.0) - before) / count
 
 
-def trained(name: str, source: Path, place: Path, minutes: float) -> Trained:
-    """One system from scratch to its numbers, or what an earlier call with the same --out kept of it."""
-    kept = place / f"{name}.json"
+def trained(name: str, source: Path, run: Path, minutes: float) -> Trained:
+    """One system from scratch to its numbers, or what an earlier call kept beside the same run."""
+    kept = run.with_suffix(".json")
     if kept.exists():
         return Trained(**json.loads(kept.read_text()))
     _, model, arguments = SYSTEMS[name]
-    given: dict[str, Any] = {"data": str(source), "task": "detect", "model": model, "out": place / name, "floors": False, "selftest": False}
+    given: dict[str, Any] = {"data": str(source), "task": "detect", "model": model, "out": run, "floors": False, "selftest": False}
     if name in PIPELINES:
         given["set"] = (*arguments, f"minutes={minutes}")
     else:
@@ -122,9 +122,9 @@ def trained(name: str, source: Path, place: Path, minutes: float) -> Trained:
     began = time.perf_counter()
     metrics = run_train(make_options(**given)).metrics
     seconds, reached = time.perf_counter() - began, list[tuple[float, float]]()
-    events = [json.loads(line) for line in (place / name / "events.jsonl").read_text().splitlines()]
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     seconds = next((e["seconds"] for e in events if e["event"] == "estimated"), seconds)
-    for line in (place / name / "metrics.jsonl").read_text().splitlines() if name not in PIPELINES else ():
+    for line in (run / "metrics.jsonl").read_text().splitlines() if name not in PIPELINES else ():
         row = json.loads(line)
         reached.append((row.get("map50") or 0.0, row["seconds"]))
     ended = Trained(seconds, metrics["map50"]["value"], metrics["map"]["value"], reached)
@@ -187,10 +187,13 @@ def main() -> None:
     place.mkdir(parents=True, exist_ok=True)
     if given.images:
         source = first_images(source, place / "bccd", given.images)
+    runs, ends = dict[str, Path](), dict[str, Trained]()
     for name in given.only:
-        ended = trained(name, source, place, own.get(name, SEARCHES.get(name, 1.0) * given.minutes))
-        print(f"{name}: mAP50 {ended.map50:.3f}, mAP {ended.map:.3f} after {ended.training:.0f} s", flush=True)
-    rows = {name: Row(trained(name, source, place, 0), *test_seconds(place / name / "model.saccade", source)) for name in given.only}
+        minutes = own.get(name, SEARCHES.get(name, 1.0) * given.minutes)
+        runs[name] = place / f"{name}_{round(60 * minutes)}s{f'_first{given.images}' if given.images else ''}"
+        ends[name] = trained(name, source, runs[name], minutes)
+        print(f"{name}: mAP50 {ends[name].map50:.3f}, mAP {ends[name].map:.3f} after {ends[name].training:.0f} s", flush=True)
+    rows = {name: Row(ended, *test_seconds(runs[name] / "model.saccade", source)) for name, ended in ends.items()}
     print(table(rows))
     finish(*judged(rows))
 

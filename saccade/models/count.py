@@ -57,8 +57,7 @@ def lcfcn(
 
     Published with ResNet-50 FCN-8s: MAE 0.21 on Penguins (mixed split), 0.97 on MIT Traffic, 13.14 on ShanghaiTech B. Every blob of the answer is an object.
     Deviations: a U-Net instead of FCN-8s; blobs at `stride` (a stride of the backbone), which the watersheds of the loss are quick at; balanced: the
-    lines that part objects weigh as much as their dots (`ops.counting.point_losses`), which the published sums do not: from scratch they found
-    none of 981 nuclei.
+    lines that part objects weigh as much as their dots (`ops.counting.point_losses`), which the published sums do not (`recipes/count_nuclei.py`).
     """
     body, at = _unet(inputs, backbone=backbone, widths=widths, width=width, norm=norm, stride=stride)
     return Model(body, {"points": LCFCN(body.levels[at], len(space), at=at, balanced=balanced)})

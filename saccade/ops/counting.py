@@ -122,7 +122,7 @@ def point_losses(logits: Tensor, xy: np.ndarray, classes: np.ndarray, *, balance
     over cells, as in the paper. Which cells belong to which term follows from the answer itself and passes no gradient.
 
     balanced: the lines between dots weigh together as much as the dots (see `split_weights`), and a blob without a dot as much as one. As sums, the
-    lines have some ten cells for each dot: a network that begins with nothing learns to answer background everywhere.
+    lines have many cells for each dot, and a network that begins with nothing may learn to answer background everywhere.
     """
     log_p = torch.log_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), 0)
     p = log_p.detach().exp().float().cpu().numpy()
